@@ -1,0 +1,89 @@
+"""The exceptions that pytest-uno raises, and the shape of every message.
+
+UnoError
+ ├── ManagerClosedError          also a RuntimeError
+ ├── ResourceError
+ ├── ReadOnlyTransactionError
+ └── TaskLeakError
+
+Wrong arguments stay `TypeError`, `ValueError` or `RuntimeError`, with a message of the same shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import asyncio
+
+__all__ = [
+    "ManagerClosedError",
+    "ReadOnlyTransactionError",
+    "ResourceError",
+    "TaskLeakError",
+    "UnoError",
+    "compose_message",
+    "docs_url",
+]
+
+_DOCS = "https://pytest-uno.readthedocs.io/en/stable/"
+
+
+def docs_url(page: str) -> str:
+    """Return the address of a documentation page.
+
+    Args:
+        page: the page below the documentation's root, without suffix, with an `#anchor` if there is one.
+    """
+    path, _, anchor = page.partition("#")
+    return f"{_DOCS}{path}.html" + (f"#{anchor}" if anchor else "")
+
+
+def compose_message(what: str, *, cause: str | None = None, fix: str, anchor: str) -> str:
+    """Compose the text of an error: what happened, the likely cause, the fix, where to read on.
+
+    Args:
+        what: what happened and where, one sentence without a full stop.
+        cause: the likely cause, where it is not plain from `what`.
+        fix: what to do about it.
+        anchor: the anchor in `docs/reference/messages.md`.
+
+    Example:
+        >>> print(compose_message("no loop", fix="run one", anchor="no-loop").splitlines()[1])
+          fix: run one
+    """
+    lines = [what]
+    if cause is not None:
+        lines.append(f"  likely cause: {cause}")
+    lines.append(f"  fix: {fix}")
+    lines.append(f"  docs: {docs_url('reference/messages#' + anchor)}")
+    return "\n".join(lines)
+
+
+class UnoError(Exception):
+    """Base of the errors that this package itself raises."""
+
+
+class ManagerClosedError(UnoError, RuntimeError):
+    """The manager is shutting down or shut down, and takes no more work."""
+
+
+class ResourceError(UnoError):
+    """A resource could not be opened or closed."""
+
+
+class ReadOnlyTransactionError(UnoError):
+    """A read-only transaction was asked to write."""
+
+
+class TaskLeakError(UnoError):
+    """Tasks did not end although they were cancelled.
+
+    Attributes:
+        tasks: the tasks that are still running.
+    """
+
+    def __init__(self, message: str, tasks: Iterable[asyncio.Task[Any]] = ()) -> None:
+        super().__init__(message)
+        self.tasks: tuple[asyncio.Task[Any], ...] = tuple(tasks)
