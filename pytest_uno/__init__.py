@@ -1,0 +1,1 @@
+"""pytest-uno: the async-testing harness."""
