@@ -1,0 +1,77 @@
+"""The catalogue of rules. A code never changes its meaning.
+
+UNO1xx tasks, UNO2xx coroutines, generators and loop handles, UNO3xx database, UNO4xx files, sockets, processes and threads,
+UNO5xx resources and state, UNO6xx a blocked loop, UNO9xx the harness itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from pytest_uno.core.errors import docs_url
+
+__all__ = ["RULES", "Rule"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One kind of leak.
+
+    Attributes:
+        code: the code, as "UNO101".
+        name: the short name, as "pending-task".
+        title: what is wrong, one phrase.
+        fix: what to do about it, one sentence without a full stop.
+    """
+
+    code: str
+    name: str
+    title: str
+    fix: str
+
+    @property
+    def docs(self) -> str:
+        """The address of the rule's page."""
+        return docs_url(f"reference/leaks/{self.code}")
+
+
+RULES: Mapping[str, Rule] = MappingProxyType(
+    {
+        rule.code: rule
+        for rule in (
+            Rule(
+                "UNO101",
+                "pending-task",
+                "a task was not done when its owner ended",
+                "await it, cancel it in the fixture that owns it, or start it with manager.task_group()",
+            ),
+            Rule(
+                "UNO102",
+                "unretrieved-exception",
+                "a task or future failed and nobody looked at its exception",
+                "await it, or handle the exception in a done callback that calls `exception()`",
+            ),
+            Rule(
+                "UNO104",
+                "loop-error",
+                "an exception that only the event loop's exception handler saw",
+                "catch the exception in the callback, or run the work in a task that somebody awaits",
+            ),
+            Rule(
+                "UNO201",
+                "never-awaited",
+                "a coroutine was made and never awaited",
+                "put `await` before the call, or hand it to a task; close it with `close()` if it is not wanted",
+            ),
+            Rule(
+                "UNO501",
+                "resource",
+                "a resource of a manager was still open when its owner ended",
+                "use `async with`, or shut the manager that holds it down with `await manager.shutdown()`",
+            ),
+        )
+    }
+)
+"""Every rule by its code, in the order of the codes."""
