@@ -1,3 +1,35 @@
+"""What every test of the project has at hand, and the collector of the examples in the documentation."""
+
 from __future__ import annotations
 
+import doctest
+import sys
+from pathlib import Path
+
+from sybil import Sybil
+from sybil.parsers.rest import DocTestParser
+
+_ROOT = Path(__file__).parent
+
+# Plain `pytest` leaves the root off the path. It goes to the end: an installed package is what gets tested.
+sys.path.append(str(_ROOT))
+
+from tests.documentation.sybil_pytest_project import PytestProjectParser  # noqa: E402
+from tests.documentation.sybil_python_blocks import DocstringDocument, PythonBlockParser  # noqa: E402
+
 pytest_plugins = ["pytester"]
+
+_pages = Sybil(
+    parsers=[PythonBlockParser(), PytestProjectParser()],
+    path=str(_ROOT),
+    # `**` stands for one directory before Python 3.13.
+    patterns=["README.md", "docs/*.md", "docs/*/*.md", "docs/*/*/*.md"],
+)
+_docstrings = Sybil(
+    parsers=[DocTestParser(optionflags=doctest.ELLIPSIS)],
+    path=str(_ROOT),
+    patterns=["pytest_uno/*.py", "pytest_uno/*/*.py"],
+    document_types={".py": DocstringDocument},
+)
+
+pytest_collect_file = (_pages + _docstrings).pytest()
