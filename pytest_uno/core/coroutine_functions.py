@@ -15,7 +15,8 @@ __all__ = ["require_coroutine_function"]
 def require_coroutine_function(func: Callable[..., Any], what: str) -> None:
     """Refuse a function that is not a coroutine function.
 
-    `functools.partial` objects are looked through, and an object counts if its `__call__` is a coroutine function.
+    `functools.partial` objects are looked through, and an object counts if its `__call__` is a coroutine
+    function.
 
     Args:
         func: what a decorator was put on.

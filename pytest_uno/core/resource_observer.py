@@ -1,9 +1,9 @@
 """The one hook through which leak detectors learn of resources that open and close.
 
-The core must not know the detectors, which stand above it, and production code must not pay for them. So there is one
-slot, empty unless a detector fills it. It may be process-wide, although nothing else in the core is, because detectors
-are installed only while tests run, and a resource may be opened and closed by different contexts, tasks, threads or
-loops of the same test: a context variable would lose sight of exactly those.
+The core must not know the detectors, which stand above it, and production code must not pay for them. So
+there is one slot, empty unless a detector fills it. It may be process-wide, although nothing else in the core
+is, because detectors are installed only while tests run, and a resource may be opened and closed by different
+contexts, tasks, threads or loops of the same test: a context variable would lose sight of exactly those.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ __all__ = ["ResourceObserver", "notify_closed", "notify_opened", "set_resource_o
 
 
 class ResourceObserver(Protocol):
-    """What is told of resources; called in the thread of the caller, so it must not block and must not raise."""
+    """What is told of resources, in the thread of the caller; it must not block and must not raise."""
 
     def opened(self, resource: object, *, name: str, manager_name: str) -> None:
         """Take note of a resource that is open from now on.

@@ -20,7 +20,8 @@ def add_note_once(exc: BaseException, text: str) -> None:
 async def await_uninterrupted(coro: Coroutine[Any, Any, T]) -> T:
     """Await a coroutine to its end, then deliver a cancellation that arrived meanwhile.
 
-    `asyncio.shield` is not enough: it protects the inner task and lets the caller go on while that still runs.
+    `asyncio.shield` is not enough: it protects the inner task and lets the caller go on while that still
+    runs.
 
     Args:
         coro: what must not be interrupted; it runs in a task of its own, in a copy of the caller's context.
@@ -29,7 +30,8 @@ async def await_uninterrupted(coro: Coroutine[Any, Any, T]) -> T:
         What the coroutine returned.
 
     Raises:
-        asyncio.CancelledError: the calling task was cancelled while it waited; the coroutine has ended. If it failed,
+        asyncio.CancelledError: the calling task was cancelled while it waited; the coroutine has ended. If it
+        failed,
             the failure is a note on this error and goes to the loop's exception handler.
         BaseException: what the coroutine raised, if the caller was not cancelled.
     """
@@ -47,7 +49,11 @@ async def await_uninterrupted(coro: Coroutine[Any, Any, T]) -> T:
         if not task.cancelled() and (failure := task.exception()) is not None:
             add_note_once(cancelled, f"while waiting for cleanup that failed: {failure!r}")
             loop.call_exception_handler(
-                {"message": "cleanup failed while its task was being cancelled", "exception": failure, "task": task}
+                {
+                    "message": "cleanup failed while its task was being cancelled",
+                    "exception": failure,
+                    "task": task,
+                }
             )
         raise cancelled
     finally:
