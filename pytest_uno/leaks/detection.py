@@ -1,52 +1,309 @@
-"""All leak detectors of one test run, behind one face for the harness."""
+"""All leak detectors of one test run, behind one face for the harness.
+
+A judgement goes in steps, whose order matters:
+
+1. Pending tasks get a moment's grace; while the loop turns, errors and dropped coroutines go to the ledger.
+2. The young objects are searched for coroutines and failed futures. Only if there are any, the young
+   garbage is collected: what goes reports itself, what stays is a suspect.
+3. The retention rule takes out what a live wider fixture still holds.
+4. What is left is described, then disposed of. Whatever that stirs up again is dropped: it is the same leak.
+
+Nothing here is thread-safe: the thread that runs the tests calls all of it.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+import contextlib
+import dataclasses
+import weakref
 from pathlib import Path
 from typing import Any
 
-from pytest_uno.leaks.model import Finding
+from pytest_uno.leaks.coroutines import NeverAwaited
+from pytest_uno.leaks.hooks import hook_table
+from pytest_uno.leaks.judging import Detector, Judgement, Ledger, Suspect
+from pytest_uno.leaks.loop_errors import LoopErrors
+from pytest_uno.leaks.model import Finding, Frame, OwnerInfo
 from pytest_uno.leaks.owners import Owner
+from pytest_uno.leaks.resources import OpenResources
+from pytest_uno.leaks.retention import find_retained
+from pytest_uno.leaks.settling import reap
+from pytest_uno.leaks.sites import Sites
+from pytest_uno.leaks.task_births import AnyTask, TaskBirths, TaskWatch
+from pytest_uno.leaks.task_exceptions import UnretrievedExceptions
+from pytest_uno.leaks.tasks import PendingTasks
+from pytest_uno.leaks.young_objects import YoungObjects, is_generational, objects_of
 
 __all__ = ["LeakDetection", "Snapshot"]
 
+_IGNORED = "It ignored its cancellation, and was left running."
 
-@dataclass(slots=True)
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What the detectors remember of the start of a test."""
+    """The start of a test; what the detectors remember of it they keep themselves.
+
+    Attributes:
+        owner: the test.
+    """
 
     owner: Owner
 
 
 class LeakDetection:
-    """The detectors of one test run."""
+    """The detectors of one test run.
+
+    Args:
+        root: the folder that files are named relative to.
+
+    Example:
+        >>> detection = LeakDetection(root=Path.cwd())
+        >>> loop = asyncio.new_event_loop()
+        >>> detection.install()
+        >>> detection.watch_loop(loop)
+        >>> owner = Owner("test", "test_x")
+        >>> snapshot = detection.snapshot(owner)
+        >>> task = loop.create_task(asyncio.sleep(9))
+        >>> [finding.rule for finding in detection.compare(snapshot, loop, loop_ends=True)]
+        ['UNO101']
+        >>> detection.remove()
+        >>> loop.close()
+    """
 
     def __init__(self, *, root: Path) -> None:
-        self._root = root
+        self._sites = Sites(root)
+        self._ledger = Ledger()
+        self._births = TaskBirths(self._sites)
+        self._tasks = PendingTasks(self._sites, self._births, self._ledger)
+        self._watches: dict[asyncio.AbstractEventLoop, TaskWatch] = {}
+        self._exceptions = UnretrievedExceptions(self._sites, self._births, self._ledger, self._watches.get)
+        self._loop_errors = LoopErrors(self._sites, self._births, self._ledger)
+        self._coroutines = NeverAwaited(self._sites, self._ledger)
+        self._resources = OpenResources(self._sites)
+        self._detectors: tuple[Detector, ...] = (
+            self._tasks,  # first: its grace lets the others see what is there in the end
+            self._exceptions,
+            self._loop_errors,
+            self._coroutines,
+            self._resources,
+        )
+        self._hooks = hook_table(self._coroutines, self._resources)
+        self._young = YoungObjects()
+        self._young_kinds = self._exceptions.young_kinds | self._coroutines.young_kinds
+        self._holders: dict[Owner, list[object]] = {}
+        self._has_new_holders = False
 
-    def install(self) -> None: ...
-    def remove(self) -> None: ...
-    def watch_loop(self, loop: asyncio.AbstractEventLoop) -> None: ...
-    def unwatch_loop(self, loop: asyncio.AbstractEventLoop) -> None: ...
-    def exempt_task(self, task: asyncio.Task[Any]) -> None: ...
-    def retain(self, owner: Owner, value: object) -> None: ...
-    def release(self, owner: Owner) -> None: ...
+    def install(self) -> None:
+        """Put the process-wide hooks in; does nothing if they are in."""
+        if self._hooks.installed:
+            return
+        self._young = YoungObjects(generational=is_generational())
+        self._coroutines.excuse(objects_of(self._coroutines.young_kinds))
+        self._hooks.install()
+
+    def remove(self) -> None:
+        """Take every hook out again and let go of every loop; does nothing if there is nothing to do."""
+        self._young.close()
+        for loop in list(self._watches):
+            self.unwatch_loop(loop)
+        self._hooks.remove()
+        self._resources.clear()
+        self._holders.clear()
+
+    def watch_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Record the tasks that a loop makes from now on.
+
+        Args:
+            loop: the loop; this one alone is affected, by an attribute of the instance.
+        """
+        if loop not in self._watches:
+            self._watches[loop] = TaskWatch(loop, self._sites, self._births)
+
+    def unwatch_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Undo `watch_loop`.
+
+        Args:
+            loop: the loop; one that is not watched does not matter.
+        """
+        watch = self._watches.pop(loop, None)
+        if watch is not None:
+            watch.remove()
+
+    def exempt_task(self, task: AnyTask) -> None:
+        """Never report a task as pending.
+
+        Args:
+            task: a task of the harness itself, as the host of a fixture.
+        """
+        self._tasks.exempt(task)
+
+    def retain(self, owner: Owner, value: object) -> None:
+        """Register a live value of a wider fixture: what it holds is its owner's and no leak of a test.
+
+        Args:
+            owner: the fixture.
+            value: the value; held until `release`.
+        """
+        self._holders.setdefault(owner, []).append(value)
+        self._has_new_holders = True
+
+    def release(self, owner: Owner) -> None:
+        """Forget the values of a fixture.
+
+        Args:
+            owner: the fixture; one without values does not matter.
+        """
+        self._holders.pop(owner, None)
 
     def snapshot(self, owner: Owner) -> Snapshot:
+        """Begin to watch a test. One test at a time; the hooks must be in.
+
+        Args:
+            owner: the test.
+        """
+        self._young.open()
+        if self._has_new_holders:
+            self._has_new_holders = False
+            self._coroutines.excuse(self._young.find(self._coroutines.young_kinds))
+        for detector in self._detectors:
+            detector.snapshot(owner)
         return Snapshot(owner)
 
     def compare(
         self, snapshot: Snapshot, loop: asyncio.AbstractEventLoop, *, loop_ends: bool
     ) -> list[Finding]:
-        return []
+        """Judge a test after its teardown, and dispose of what it has leaked.
+
+        Args:
+            snapshot: what `snapshot` returned.
+            loop: the loop of the test; must be neither running nor closed. It is run for some turns.
+            loop_ends: whether the loop closes after the test.
+
+        Returns:
+            What the test and the fixtures that ended with it have leaked.
+        """
+        judgement = Judgement(loop, snapshot.owner, loop_ends)
+        try:
+            suspects = self._tasks.compare(judgement)
+            judgement.young = self._find_young(loop)
+            return self._judge(judgement, suspects)
+        finally:
+            self._young.close()
+            self._coroutines.forget_test()
+            self._resources.forget_test()
 
     def judge_loop(self, loop: asyncio.AbstractEventLoop, *, default_owner: Owner) -> list[Finding]:
-        return []
+        """Judge a wider loop before it closes: nothing on it may go on, whosever it is.
+
+        Args:
+            loop: the loop; must be neither running nor closed. It is run for some turns.
+            default_owner: who is blamed for what has no owner.
+
+        Returns:
+            What was left on the loop, and what ended owners have leaked elsewhere.
+        """
+        judgement = Judgement(loop, default_owner, loop_ends=True, wider=True)
+        return self._judge(judgement, self._tasks.compare(judgement))
 
     def handle_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> bool:
-        return False
+        """Take what a loop hands to its exception handler.
+
+        Args:
+            loop: the loop.
+            context: what it hands over.
+
+        Returns:
+            True if it is recorded and will be reported by a judgement; False if it is nothing of ours.
+        """
+        task = context.get("task")
+        if isinstance(task, asyncio.Task) and "destroyed" in str(context.get("message", "")):
+            self._tasks.record_destroyed(task)
+            return True
+        return self._exceptions.handle(context) or self._loop_errors.handle(context)
 
     def drain(self) -> list[Finding]:
-        return []
+        """Return what no judgement has taken, as what came up in the teardown of a wider fixture."""
+        return [_with_place(finding) for finding in self._ledger.take_all()]
+
+    def _judge(self, judgement: Judgement, suspects: list[Suspect]) -> list[Finding]:
+        for detector in self._detectors[1:]:
+            suspects += detector.compare(judgement)
+        judgement.young = []
+        findings: list[Finding] = []
+        if suspects:
+            if not judgement.wider:
+                suspects = self._without_retained(judgement, suspects)
+            blamed = [OwnerInfo.of(suspect.owner or judgement.owner) for suspect in suspects]
+            findings = [suspect.describe(owner) for suspect, owner in zip(suspects, blamed, strict=True)]
+            findings += self._ledger.take(judgement)
+            self._dispose(judgement, suspects, findings)
+            suspects.clear()
+            self._ledger.take(judgement)  # what the disposal has stirred up
+        else:
+            findings = self._ledger.take(judgement)
+        return [_with_place(finding) for finding in findings]
+
+    def _find_young(self, loop: asyncio.AbstractEventLoop) -> list[object]:
+        """Find the coroutines and failed futures that the test made and that are more than garbage."""
+        found = self._young.find(self._young_kinds)
+        if not found:
+            return []
+        refs = [
+            weakref.ref(thing)
+            for thing in found
+            if self._coroutines.is_candidate(thing) or self._exceptions.is_candidate(thing)
+        ]
+        if not refs:
+            return []
+        found.clear()
+        self._young.collect()
+        survivors = [thing for ref in refs if (thing := ref()) is not None]
+        # A coroutine that a task runs, or holds to run it later, is the task's business.
+        tasks = [task.get_coro() for each in {loop, *self._watches} for task in asyncio.all_tasks(each)]
+        held = find_retained(survivors, {"tasks": tasks})
+        return [thing for thing in survivors if id(thing) not in held]
+
+    def _without_retained(self, judgement: Judgement, suspects: list[Suspect]) -> list[Suspect]:
+        roots = {
+            owner: values
+            for owner, values in self._holders.items()
+            if not owner.ended and owner is not judgement.owner
+        }
+        if not roots:
+            return suspects
+        retained = find_retained([suspect.thing for suspect in suspects], roots)
+        blamed: list[Suspect] = []
+        for suspect in suspects:
+            holder = retained.get(id(suspect.thing))
+            if holder is None:
+                blamed.append(suspect)
+            else:
+                suspect.adopt(holder)
+        return blamed
+
+    def _dispose(self, judgement: Judgement, suspects: list[Suspect], findings: list[Finding]) -> None:
+        tasks: dict[AnyTask, int] = {}
+        for index, suspect in enumerate(suspects):
+            if suspect.dispose is not None:
+                with contextlib.suppress(
+                    Exception
+                ):  # the user's objects: their cleanup may fail, the report stands
+                    suspect.dispose()
+            elif isinstance(suspect.thing, asyncio.Task):
+                tasks[suspect.thing] = index
+        for task in reap(judgement.loop, tasks):
+            self._tasks.exempt(task)
+            index = tasks[task]
+            findings[index] = dataclasses.replace(findings[index], details=_IGNORED)
+
+
+def _with_place(finding: Finding) -> Finding:
+    """Name the owner's place where a finding has left no trace of its creation."""
+    if finding.created:
+        return finding
+    owner = finding.owner
+    frame = Frame(
+        owner.file or "<unknown>", owner.line or 1, owner.name or owner.kind, "", owner.file is not None
+    )
+    return dataclasses.replace(finding, created=(frame,))

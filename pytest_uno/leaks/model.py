@@ -16,7 +16,8 @@ from pytest_uno.leaks.owners import Owner, OwnerKind, describe_owner
 __all__ = ["Finding", "Frame", "OwnerInfo"]
 
 _INSTALLATION = re.compile(r".*?/(?:(?:site|dist)-packages|python3\.\d+)/")
-"""The part of a library's path that differs from machine to machine; the inner `site-packages` goes with a second pass."""
+"""The part of a library's path that differs from machine to machine; the inner `site-packages` goes with a
+second pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,13 @@ class OwnerInfo:
 
     def to_json(self) -> dict[str, Any]:
         """Return the owner as a dict of JSON values."""
-        return {"kind": self.kind, "name": self.name, "scope": self.scope, "file": self.file, "line": self.line}
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "scope": self.scope,
+            "file": self.file,
+            "line": self.line,
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> OwnerInfo:
@@ -128,9 +135,9 @@ class Finding:
     def fingerprint(self) -> str:
         """What makes two leaks the same one: 16 hexadecimal digits.
 
-        A SHA-256 prefix over the rule, the file and the function that created it, and the target. Line numbers, formatting
-        and names of tests and tasks do not enter it, so that it survives edits; of a library's path only the part below
-        its installation enters, so that it survives another machine.
+        A SHA-256 prefix over the rule, the file and the function that created it, and the target. Line
+        numbers, formatting and names of tests and tasks do not enter it, so that it survives edits; of a
+        library's path only the part below its installation enters, so that it survives another machine.
         """
         origin = self.created[0]
         parts = (self.rule, _portable(origin), origin.function, self.target)

@@ -1,7 +1,8 @@
 """Who is to blame: the test or fixture whose code runs.
 
-A context variable knows it. Tasks, timers and callbacks inherit it from the context that creates them, so that the
-background task of a session fixture stays the fixture's although a test runs meanwhile. Threads do not inherit it.
+A context variable knows it. Tasks, timers and callbacks inherit it from the context that creates them, so
+that the background task of a session fixture stays the fixture's although a test runs meanwhile. Threads do
+not inherit it.
 """
 
 from __future__ import annotations

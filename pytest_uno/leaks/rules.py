@@ -1,7 +1,7 @@
 """The catalogue of rules. A code never changes its meaning.
 
-UNO1xx tasks, UNO2xx coroutines, generators and loop handles, UNO3xx database, UNO4xx files, sockets, processes and threads,
-UNO5xx resources and state, UNO6xx a blocked loop, UNO9xx the harness itself.
+UNO1xx tasks, UNO2xx coroutines, generators and loop handles, UNO3xx database, UNO4xx files, sockets,
+processes and threads, UNO5xx resources and state, UNO6xx a blocked loop, UNO9xx the harness itself.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
                 "UNO201",
                 "never-awaited",
                 "a coroutine was made and never awaited",
-                "put `await` before the call, or hand it to a task; close it with `close()` if it is not wanted",
+                "put `await` before the call, or hand it to a task; `close()` it if it is not wanted",
             ),
             Rule(
                 "UNO501",

@@ -1,0 +1,125 @@
+"""What the detectors share: suspects, whom a judgement is about, and what was recorded between judgements."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Callable
+from typing import Protocol
+
+from pytest_uno.leaks.model import Finding, OwnerInfo
+from pytest_uno.leaks.owners import Owner
+
+__all__ = ["Detector", "Judgement", "Ledger", "Suspect"]
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class Suspect:
+    """Something that looks like a leak, until the retention rule says whose it is.
+
+    Attributes:
+        thing: the object itself.
+        owner: its owner; None if that is unknown.
+        describe: makes the finding; called while the thing is still as it was found.
+        adopt: makes a wider fixture the owner, for later judgements.
+        dispose: undoes it after it was described; None where the detection does that for all at once.
+    """
+
+    thing: object
+    owner: Owner | None
+    describe: Callable[[OwnerInfo], Finding]
+    adopt: Callable[[Owner], None]
+    dispose: Callable[[], None] | None = None
+
+
+@dataclasses.dataclass(slots=True)
+class Judgement:
+    """One judgement: at the end of a test, or of a wider loop.
+
+    Attributes:
+        loop: the loop.
+        owner: who is blamed for what has no owner of its own.
+        loop_ends: whether the loop closes after it, so that nothing on it may go on.
+        wider: whether this is the end of a wider loop, where nobody's things are spared.
+        young: what a detector asked for among the objects that the test made.
+    """
+
+    loop: asyncio.AbstractEventLoop
+    owner: Owner
+    loop_ends: bool
+    wider: bool = False
+    young: list[object] = dataclasses.field(default_factory=list)
+
+    def concerns(self, owner: Owner | None) -> bool:
+        """Say whether things of an owner are judged now.
+
+        Args:
+            owner: the owner, None for unknown.
+        """
+        if owner is None:
+            return self.loop_ends
+        return self.wider or owner.ended or owner is self.owner
+
+
+class Detector(Protocol):
+    """One kind of leak: a look at the start of a test, another at its end."""
+
+    def snapshot(self, owner: Owner) -> None:
+        """Take note of the start of a test.
+
+        Args:
+            owner: the test.
+        """
+        ...
+
+    def compare(self, judgement: Judgement) -> list[Suspect]:
+        """Return what looks like a leak.
+
+        Args:
+            judgement: whom it is about; its loop is neither running nor closed.
+        """
+        ...
+
+
+class Ledger:
+    """Findings that came up by themselves, at a moment when nobody judged."""
+
+    def __init__(self) -> None:
+        self._entries: list[tuple[Owner | None, Finding]] = []
+
+    def record(self, owner: Owner | None, finding: Finding) -> None:
+        """Note a finding.
+
+        Args:
+            owner: whose it is; None if that is unknown.
+            finding: the finding; its owner is filled in here.
+        """
+        if owner is not None:
+            finding = dataclasses.replace(finding, owner=OwnerInfo.of(owner))
+        self._entries.append((owner, finding))
+
+    def take(self, judgement: Judgement) -> list[Finding]:
+        """Remove and return the findings that a judgement is about.
+
+        Args:
+            judgement: whom it is about; what has no owner is its owner's.
+        """
+        if not self._entries:
+            return []
+        taken: list[Finding] = []
+        kept: list[tuple[Owner | None, Finding]] = []
+        for owner, finding in self._entries:
+            if owner is None:
+                taken.append(dataclasses.replace(finding, owner=OwnerInfo.of(judgement.owner)))
+            elif owner.ended or owner is judgement.owner:
+                taken.append(finding)
+            else:
+                kept.append((owner, finding))
+        self._entries = kept
+        return taken
+
+    def take_all(self) -> list[Finding]:
+        """Remove and return all findings."""
+        taken = [finding for _, finding in self._entries]
+        self._entries = []
+        return taken

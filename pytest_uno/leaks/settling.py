@@ -1,0 +1,118 @@
+"""A moment's grace before judgement, and the reaping after it.
+
+What was cancelled or told to close needs a few turns of the loop to be gone, and nothing that ends by
+itself within them is a leak. What has leaked is cancelled once it is reported, so that it cannot touch the
+next test. Both are bounded in real time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from pytest_uno.leaks.asyncio_internals import forget_exception, forget_pending
+
+__all__ = ["can_turn", "reap", "settle", "turn"]
+
+_TURNS = 10
+"""Turns of the loop that are given to anything: a cancelled task that awaits a few things in its cleanup
+needs some."""
+
+_GRACE = 0.02
+"""Real seconds that are given to what is being cancelled."""
+
+_REAPING = 0.25
+"""Real seconds within which a cancelled task must end."""
+
+
+def can_turn(loop: asyncio.AbstractEventLoop) -> bool:
+    """Say whether the loop may be run from here.
+
+    Args:
+        loop: the loop.
+    """
+    return not loop.is_closed() and not loop.is_running()
+
+
+def turn(loop: asyncio.AbstractEventLoop) -> None:
+    """Let the loop run what is ready now, once, without waiting.
+
+    Args:
+        loop: the loop; must be neither running nor closed.
+    """
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+
+
+def settle(
+    loop: asyncio.AbstractEventLoop,
+    suspects: Callable[[], Iterable[asyncio.Task[Any]]],
+    *,
+    # Bound here, so that a test which replaces the module's functions does not stop our clock.
+    now: Callable[[], float] = time.perf_counter,
+    sleep: Callable[[float], None] = time.sleep,
+) -> list[asyncio.Task[Any]]:
+    """Give suspects a moment to end.
+
+    Args:
+        loop: the loop they run on; a loop that cannot be run is left alone.
+        suspects: names those that have not ended yet; asked again and again.
+        now: the real time.
+        sleep: sleeps in real time.
+
+    Returns:
+        Those that have not ended.
+    """
+    pending = list(suspects())
+    if not can_turn(loop):
+        return pending
+    turns, end = 0, now() + _GRACE
+    while pending and turns < _TURNS:
+        turn(loop)
+        turns += 1
+        pending = list(suspects())
+    while any(task.cancelling() for task in pending) and now() < end:
+        sleep(0.001)
+        turn(loop)
+        pending = list(suspects())
+    return pending
+
+
+def reap(
+    loop: asyncio.AbstractEventLoop,
+    tasks: Iterable[asyncio.Task[Any]],
+    *,
+    now: Callable[[], float] = time.perf_counter,
+    sleep: Callable[[float], None] = time.sleep,
+) -> list[asyncio.Task[Any]]:
+    """Cancel tasks and wait for them to end, in bounded time; what they raise is dropped.
+
+    Args:
+        loop: the loop they run on; a loop that cannot be run is left alone.
+        tasks: the tasks.
+        now: the real time.
+        sleep: sleeps in real time.
+
+    Returns:
+        Those that ignored their cancellation and run on.
+    """
+    pending = list(tasks)
+    ended: list[asyncio.Task[Any]] = []
+    end = now() + _REAPING
+    while pending and can_turn(loop):
+        for task in pending:
+            task.cancel()
+        turn(loop)
+        ended += [task for task in pending if task.done()]
+        pending = [task for task in pending if not task.done()]
+        if pending:
+            if now() >= end:
+                break
+            sleep(0.0005)
+    for task in ended:
+        forget_exception(task)
+    for task in pending:
+        forget_pending(task)
+    return pending

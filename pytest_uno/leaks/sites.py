@@ -1,0 +1,199 @@
+"""Where something was created: recorded in a moment, read as text only when there is something to report.
+
+A site is recorded for every task, so it has to cost little: no text, no line numbers, not even tuples, only
+a flat list of code objects and instruction offsets of up to three of the user's frames. (A frame computes
+its line from a table each time it is asked; its instruction offset is just there.) Whose a frame is depends
+on its file alone, and is remembered by file name: hashing a code object walks all of it.
+
+The walk ends where the user's code ends: at the event loop's `Handle._run` and at pytest's own frames. What
+lies below is how the test is run, the same for each.
+"""
+
+from __future__ import annotations
+
+import asyncio.events
+import linecache
+import os
+import sys
+import sysconfig
+import types
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeAlias, cast
+
+import pytest_uno
+from pytest_uno.leaks.model import Frame
+
+__all__ = ["Site", "Sites"]
+
+Site: TypeAlias = list[Any]
+"""Code objects and instruction offsets in turn, the innermost frame first; to be resolved by
+`Sites.resolve`."""
+
+_LIBRARY, _USER, _END = 0, 1, 2
+
+_DEPTH = 3
+"""How many frames a report shows: where it was created, and the two callers that most often tell why."""
+
+_getframe = sys._getframe
+
+
+class _Kinds(dict[str, int]):
+    """Whose code a file holds, by the file name of its code objects."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        paths = {sysconfig.get_path(key) for key in ("stdlib", "platstdlib", "purelib", "platlib")}
+        paths |= {os.path.dirname(os.__file__), os.path.dirname(pytest_uno.__file__)}
+        paths |= {os.path.realpath(path) for path in paths}
+        self._libraries = tuple(_posix(path) + "/" for path in paths)
+        self._loop = _posix(asyncio.events.__file__)
+
+    def __missing__(self, file: str) -> int:
+        path = _posix(file)
+        if path == self._loop or any(part in path for part in ("/_pytest/", "/pluggy/", "/pytest_asyncio/")):
+            kind = _END
+        elif path.startswith("<"):  # frozen modules, `exec`; but the examples of a docstring are the user's
+            kind = _USER if path.startswith("<doctest") else _LIBRARY
+        elif "/site-packages/" in path or "/dist-packages/" in path or path.startswith(self._libraries):
+            kind = _LIBRARY
+        else:
+            kind = _USER
+        self[file] = kind
+        return kind
+
+
+class Sites:
+    """Records sites and turns them into frames.
+
+    Args:
+        root: the folder that the user's files are named relative to.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._kinds = _Kinds()
+        self._roots = tuple(
+            {_posix(str(root)).rstrip("/") + "/", _posix(os.path.realpath(root)).rstrip("/") + "/"}
+        )
+
+    def capture(self) -> Site:
+        """Record up to three of the user's frames, from the caller's caller outwards, or none."""
+        kinds = self._kinds
+        site: Site = []
+        frame: types.FrameType | None = _getframe(2)
+        while frame is not None:
+            code = frame.f_code
+            kind = kinds[code.co_filename]
+            if kind:
+                if kind == _END:
+                    return site
+                site += (code, frame.f_lasti)
+                if len(site) == 2 * _DEPTH:
+                    return site
+            frame = frame.f_back
+        return self._capture_behind_greenlet(site)
+
+    def capture_library(self) -> Site:
+        """Record the innermost frame that is not ours, for code that no frame of the user's has called."""
+        frame: types.FrameType | None = _getframe(1)
+        ours = _posix(os.path.dirname(pytest_uno.__file__)) + "/"
+        while frame is not None:
+            if not _posix(frame.f_code.co_filename).startswith(ours):
+                return [frame.f_code, frame.f_lasti]
+            frame = frame.f_back
+        return []
+
+    def is_user(self, file: str) -> bool:
+        """Say whether a file is the user's own.
+
+        Args:
+            file: the file name of a code object.
+        """
+        return self._kinds[file] == _USER
+
+    def resolve(self, site: Site) -> tuple[Frame, ...]:
+        """Turn a site into frames.
+
+        Args:
+            site: what was recorded.
+        """
+        return tuple(
+            self.frame(code.co_filename, _line_at(code, lasti), code.co_qualname)
+            for code, lasti in zip(site[::2], site[1::2], strict=True)
+        )
+
+    def select(self, lines: Iterable[tuple[types.CodeType, int]]) -> tuple[Frame, ...]:
+        """Turn code objects and lines into frames: those of the user, or else the first of a library.
+
+        Args:
+            lines: code objects and lines, the innermost first.
+        """
+        lines = list(lines)
+        users = [pair for pair in lines if self.is_user(pair[0].co_filename)][:_DEPTH]
+        return tuple(
+            self.frame(code.co_filename, line, code.co_qualname) for code, line in users or lines[:1]
+        )
+
+    def from_traceback(self, exc: BaseException | None) -> tuple[Frame, ...]:
+        """Turn the traceback of an exception into frames, the one that raised first.
+
+        Args:
+            exc: the exception; one that was not raised yields no frames.
+        """
+        lines: list[tuple[types.CodeType, int]] = []
+        step = None if exc is None else exc.__traceback__
+        while step is not None:
+            lines.append((step.tb_frame.f_code, step.tb_lineno))
+            step = step.tb_next
+        return self.select(reversed(lines))
+
+    def definition(self, code: types.CodeType) -> tuple[Frame, ...]:
+        """Return the place where a function is defined, for what has left no other trace.
+
+        Args:
+            code: the function's code.
+        """
+        return (self.frame(code.co_filename, code.co_firstlineno, code.co_qualname),)
+
+    def frame(self, file: str, line: int, function: str) -> Frame:
+        """Make a frame, with the text of its line.
+
+        Args:
+            file: the file name as the interpreter gives it.
+            line: the line, from 1.
+            function: the function's name.
+        """
+        code = linecache.getline(file, line).strip()
+        path = _posix(os.path.abspath(file)) if not file.startswith("<") else file
+        if self.is_user(file):
+            for root in self._roots:
+                if path.startswith(root):
+                    return Frame(path[len(root) :], max(line, 1), function, code, True)
+        return Frame(file, max(line, 1), function, code, False)
+
+    def _capture_behind_greenlet(self, site: Site) -> Site:
+        """Go on where a greenlet began: SQLAlchemy's asyncio extension runs its synchronous half in one."""
+        greenlet = sys.modules.get("greenlet")
+        current: Any = None if greenlet is None else greenlet.getcurrent().parent
+        while current is not None:
+            frame = cast("types.FrameType | None", current.gr_frame)
+            while frame is not None:
+                kind = self._kinds[frame.f_code.co_filename]
+                if kind == _END or len(site) == 2 * _DEPTH:
+                    return site
+                if kind == _USER:
+                    site += (frame.f_code, frame.f_lasti)
+                frame = frame.f_back
+            current = current.parent
+        return site
+
+
+def _line_at(code: types.CodeType, offset: int) -> int:
+    for start, end, line in code.co_lines():
+        if start <= offset < end and line is not None:
+            return line
+    return code.co_firstlineno
+
+
+def _posix(path: str) -> str:
+    return path.replace("\\", "/") if os.sep == "\\" else path

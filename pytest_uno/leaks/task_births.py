@@ -1,0 +1,174 @@
+"""Where each task was made, and whose it is.
+
+asyncio knows the tasks of a loop; what it does not know is who made them, and where. So each watched loop
+gets a `create_task` of its own, as an attribute of the instance: every way to make a task ends there
+(`asyncio.create_task`, `TaskGroup`, `gather`, `ensure_future`), no class is touched, other loops are not
+affected, and whatever task factory the user has set goes on working below it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Callable, Coroutine
+from typing import Any, NamedTuple, TypeAlias
+
+from pytest_uno.leaks.asyncio_internals import task_context
+from pytest_uno.leaks.model import Frame
+from pytest_uno.leaks.owners import OWNER, Owner
+from pytest_uno.leaks.sites import Site, Sites
+
+__all__ = ["AnyTask", "TaskBirths", "TaskWatch"]
+
+AnyTask: TypeAlias = asyncio.Task[Any]
+
+_BIRTH = "_pytest_uno_birth"
+"""The attribute of a task that holds its owner and site: a task of C has a dictionary for such things."""
+
+_COMPACT_AT = 4096
+"""Length at which a list of weak references is rid of the dead ones: a test may make millions of tasks."""
+
+
+class Birth(NamedTuple):
+    """What was recorded when a task was made."""
+
+    owner: Owner | None
+    site: Site
+
+
+class TaskWatch:
+    """The `create_task` of one watched loop, and weak references to the tasks it has made.
+
+    Args:
+        loop: the loop.
+        sites: records the sites.
+        births: holds the births of tasks that take no attributes.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, sites: Sites, births: TaskBirths) -> None:
+        self.tasks: list[weakref.ref[AnyTask]] = []
+        self._compact_at = _COMPACT_AT
+        self._loop = loop
+        self._previous = vars(loop).get("create_task")
+        self._installed = self._wrap(loop.create_task, sites, births)
+        loop.create_task = self._installed  # type: ignore[method-assign]
+
+    def remove(self) -> None:
+        """Give the loop its own `create_task` back, unless somebody has put another one over ours."""
+        if vars(self._loop).get("create_task") is not self._installed:
+            return
+        if self._previous is None:
+            del self._loop.create_task
+        else:
+            self._loop.create_task = self._previous  # type: ignore[method-assign]
+
+    def compact(self) -> None:
+        """Forget the tasks that are gone."""
+        self.tasks[:] = [ref for ref in self.tasks if ref() is not None]
+        self._compact_at = max(_COMPACT_AT, 2 * len(self.tasks))
+
+    def _wrap(
+        self, create_task: Callable[..., AnyTask], sites: Sites, births: TaskBirths
+    ) -> Callable[..., AnyTask]:
+        # Everything that is needed often is a local here: this runs for every task of the application.
+        capture, owner_of, ref, tasks = sites.capture, OWNER.get, weakref.ref, self.tasks
+        capture_parent, loop = births.parent_site, self._loop
+
+        def create_task_and_remember(coro: Coroutine[Any, Any, Any], **kwargs: Any) -> AnyTask:
+            task = create_task(coro, **kwargs)
+            context = kwargs.get("context")
+            owner = owner_of() if context is None else context.get(OWNER)
+            birth = Birth(owner, capture() or capture_parent(loop))
+            try:
+                task._pytest_uno_birth = birth  # type: ignore[attr-defined]
+            except AttributeError:
+                births.remember(task, birth)
+            tasks.append(ref(task))
+            if len(tasks) > self._compact_at:
+                self.compact()
+            return task
+
+        return create_task_and_remember
+
+
+class TaskBirths:
+    """Where tasks were made, and whose they are.
+
+    Args:
+        sites: records and resolves the sites.
+    """
+
+    def __init__(self, sites: Sites) -> None:
+        self._sites = sites
+        self._elsewhere: weakref.WeakKeyDictionary[AnyTask, Birth] = weakref.WeakKeyDictionary()
+
+    def remember(self, task: AnyTask, birth: Birth) -> None:
+        """Note the birth of a task that takes no attribute.
+
+        Args:
+            task: the task.
+            birth: its birth.
+        """
+        self._elsewhere[task] = birth
+
+    def parent_site(self, loop: asyncio.AbstractEventLoop) -> Site:
+        """Return the site of the task that runs now, or else the library's own frame.
+
+        For a task that library code makes without any of the user's frames on the stack.
+
+        Args:
+            loop: the loop.
+        """
+        parent = asyncio.current_task(loop)
+        birth = None if parent is None else self._birth(parent)
+        return birth.site if birth is not None else self._sites.capture_library()
+
+    def owner(self, task: AnyTask) -> Owner | None:
+        """Return the owner of a task; None if it is unknown.
+
+        Args:
+            task: the task.
+        """
+        birth = self._birth(task)
+        if birth is not None:
+            return birth.owner
+        context = task_context(task)  # a task that was made without the loop's help, as aiohttp's server does
+        return None if context is None else context.get(OWNER)
+
+    def adopt(self, task: AnyTask, owner: Owner) -> None:
+        """Give a task another owner.
+
+        Args:
+            task: the task.
+            owner: its owner from now on.
+        """
+        birth = self._birth(task)
+        changed = Birth(owner, [] if birth is None else birth.site)
+        try:
+            setattr(task, _BIRTH, changed)
+        except AttributeError:
+            self.remember(task, changed)
+
+    def created(self, task: AnyTask) -> tuple[Frame, ...]:
+        """Say where a task was made, as well as it is known.
+
+        Args:
+            task: the task.
+        """
+        birth = self._birth(task)
+        site: Site = [] if birth is None else birth.site
+        frames = self._sites.resolve(site)
+        if site and self._sites.is_user(site[0].co_filename):
+            return frames
+        coroutine = task.get_coro()
+        origin = getattr(coroutine, "cr_origin", None)
+        if origin and self._sites.is_user(origin[0][0]):
+            return tuple(self._sites.frame(*entry) for entry in origin)
+        code = getattr(coroutine, "cr_code", None)
+        if frames or code is None:
+            return frames
+        return self._sites.definition(code)
+
+    def _birth(self, task: AnyTask) -> Birth | None:
+        birth = getattr(task, _BIRTH, None)
+        return birth if birth is not None else self._elsewhere.get(task)

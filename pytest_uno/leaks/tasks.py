@@ -1,0 +1,144 @@
+"""UNO101 pending-task: a task that is not done when its owner ends."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import re
+import types
+import weakref
+
+from pytest_uno.clock.await_graph import awaiters, waiting_frames
+from pytest_uno.leaks.judging import Judgement, Ledger, Suspect
+from pytest_uno.leaks.model import Finding, Frame, OwnerInfo
+from pytest_uno.leaks.owners import Owner
+from pytest_uno.leaks.settling import settle
+from pytest_uno.leaks.sites import Sites
+from pytest_uno.leaks.task_births import AnyTask, TaskBirths
+
+__all__ = ["PendingTasks", "describe_task", "target_of"]
+
+_AUTOMATIC_NAME = re.compile(r"Task-\d+")
+"""Names that asyncio makes up: they count all tasks of the process, so they differ from run to run."""
+
+_NOBODY = OwnerInfo("session", "", "session")
+
+
+class PendingTasks:
+    """The detector of UNO101.
+
+    Args:
+        sites: turns code and lines into frames.
+        births: knows where tasks were made, and whose they are.
+        ledger: takes what comes up between judgements.
+    """
+
+    def __init__(self, sites: Sites, births: TaskBirths, ledger: Ledger) -> None:
+        self._sites = sites
+        self._births = births
+        self._ledger = ledger
+        self._exempt: weakref.WeakSet[AnyTask] = weakref.WeakSet()
+
+    def exempt(self, task: AnyTask) -> None:
+        """Never judge a task.
+
+        Args:
+            task: a task of the harness, or one that was judged and ignored its cancellation.
+        """
+        self._exempt.add(task)
+
+    def snapshot(self, owner: Owner) -> None:
+        """Do nothing: asyncio itself knows which tasks are pending at the end."""
+
+    def compare(self, judgement: Judgement) -> list[Suspect]:
+        """Return the pending tasks, after a moment's grace; once described, the detection cancels them."""
+        loop = judgement.loop
+
+        def suspects() -> list[AnyTask]:
+            return [task for task in asyncio.all_tasks(loop) if self._is_judged(task, judgement)]
+
+        if not (pending := suspects()) or not (pending := settle(loop, suspects)):
+            return []
+        waiting_for = awaiters(pending)
+        return [self._suspect(task, waiting_for.get(task)) for task in sorted(pending, key=_age)]
+
+    def record_destroyed(self, task: AnyTask) -> None:
+        """Note that a pending task was destroyed: nobody held it, so that it could never have ended.
+
+        Args:
+            task: the task, which is about to go.
+        """
+        if task in self._exempt:
+            return
+        finding = Finding(
+            rule="UNO101",
+            subject=f"{describe_task(task)} was destroyed while it was pending",
+            target=target_of(task),
+            created=self._births.created(task),
+            waiting_at=self._waiting_at(task),
+            awaited_by=None,
+            owner=_NOBODY,
+        )
+        self._ledger.record(self._births.owner(task), finding)
+
+    def _is_judged(self, task: AnyTask, judgement: Judgement) -> bool:
+        return task not in self._exempt and judgement.concerns(self._births.owner(task))
+
+    def _suspect(self, task: AnyTask, awaiter: AnyTask | None) -> Suspect:
+        def describe(owner: OwnerInfo) -> Finding:
+            waiting_at = self._waiting_at(task)
+            state = ""
+            if task.cancelling():
+                state = ", cancelled but not done"
+            elif not waiting_at:
+                state = ", which never started"
+            return Finding(
+                rule="UNO101",
+                subject=describe_task(task) + state,
+                target=target_of(task),
+                created=self._births.created(task),
+                waiting_at=waiting_at,
+                awaited_by=None if awaiter is None else describe_task(awaiter),
+                owner=owner,
+            )
+
+        def adopt(owner: Owner) -> None:
+            self._births.adopt(task, owner)
+
+        return Suspect(task, self._births.owner(task), describe, adopt)
+
+    def _waiting_at(self, task: AnyTask) -> tuple[Frame, ...]:
+        coroutine = task.get_coro()
+        if (
+            isinstance(coroutine, types.CoroutineType)
+            and inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED
+        ):
+            return ()
+        return self._sites.select(waiting_frames(task))
+
+
+def describe_task(task: AnyTask) -> str:
+    """Say which task it is, as in "task 'poller' running poll()".
+
+    Args:
+        task: the task.
+    """
+    name = task.get_name()
+    shown = "task" if _AUTOMATIC_NAME.fullmatch(name) else f"task {name!r}"
+    return f"{shown} running {target_of(task)}()"
+
+
+def target_of(task: AnyTask) -> str:
+    """Return the qualified name of what a task runs.
+
+    Args:
+        task: the task.
+    """
+    coroutine = task.get_coro()
+    return getattr(coroutine, "__qualname__", None) or type(coroutine).__qualname__
+
+
+def _age(task: AnyTask) -> tuple[int, str]:
+    """Order tasks as they were made, as far as their names tell; sets have no order of their own."""
+    name = task.get_name()
+    return (int(name[5:]), "") if _AUTOMATIC_NAME.fullmatch(name) else (0, name)
