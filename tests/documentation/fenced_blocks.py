@@ -1,10 +1,10 @@
 """The fenced code blocks of a Markdown page, each with the directive written above it.
 
-A directive is an HTML comment of the form `<!-- name: argument -->` on the line above the fence, where no reader
-sees it. Two directives belong to every block; the parser of pytest projects adds its own.
+A directive is an HTML comment of the form `<!-- name: argument -->` on the line above the fence, where no
+reader sees it. One belongs to every block; the parser of pytest projects has its own.
 
 `<!-- skip: next, the reason -->`
-    The block is not run, and the reason is shown as that of any skipped test. Without a reason it is an error.
+    The block is not run; the reason is shown as that of any skipped test. Without one it is an error.
 """
 
 from __future__ import annotations

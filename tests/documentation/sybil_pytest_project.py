@@ -14,10 +14,10 @@ A page shows files and what pytest prints for them::
     FAILED test_greeting.py::test_greeting - AssertionError: ...
     ```
 
-Each `$ pytest` runs in a process of its own, in a new directory with the files that the page has shown so far. The
-lines below it must stand in the output, in this order and without a gap, except where a line of three dots skips;
-three dots inside a line stand for any text. Blank lines, durations and the width of rules and columns do not count.
-A command without shown output must succeed.
+Each `$ pytest` runs in a process of its own, in a new directory with the files that the page has shown so
+far. The lines below it must stand in the output, in this order and without a gap, except where a line of
+three dots skips; three dots inside a line stand for any text. Blank lines, durations and the width of rules
+and columns do not count. A command without shown output must succeed.
 
 `<!-- file: PATH -->`
     The block is a file of the project. The same path again replaces the file.
@@ -26,7 +26,8 @@ A command without shown output must succeed.
 `<!-- new project -->`
     On a line of its own, anywhere: the files shown so far no longer count.
 
-Unless a page shows a pytest.ini, the project has one that says what the root's configuration says for our own tests.
+Unless a page shows a pytest.ini, the project has one that says what the root's configuration says for our
+own tests.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ def parse_commands(source: str) -> tuple[Command, ...]:
             if program != "pytest":
                 raise ValueError(f"only pytest is run in documentation, not {program!r}")
             commands.append((tuple(arguments), []))
-        else:
+        elif line.strip():
             commands[-1][1].append(line)
     return tuple(Command(arguments, tuple(shown)) for arguments, shown in commands)
 
@@ -118,8 +119,8 @@ def run_commands(files: tuple[tuple[str, str], ...], commands: tuple[tuple[str, 
     environment = {
         name: value
         for name, value in os.environ.items()
-        # A run inside a run must not inherit the outer one's options, nor a blocked byte code cache, with which
-        # every run rewrites the assertions of every plugin again.
+        # A run inside a run must not inherit the outer one's options, nor a blocked byte code cache, with
+        # which every run rewrites the assertions of every plugin again.
         if not name.startswith(("PYTEST", "PYTHONDONTWRITEBYTECODE", "GITHUB", "CI"))
     }
     environment |= {"COLUMNS": "100", "NO_COLOR": "1", "PYTHONSAFEPATH": "1", "PYTHONIOENCODING": "utf-8"}
@@ -169,7 +170,9 @@ def find_difference(shown: Sequence[str], output: str) -> str | None:
                 break
         else:
             wanted = "\n".join(passage)
-            return f"these lines are not in the output, in this place and without a gap:\n{wanted}\n\n{output}"
+            return (
+                f"these lines are not in the output, in this place and without a gap:\n{wanted}\n\n{output}"
+            )
     return None
 
 
@@ -230,7 +233,9 @@ class _Run:
 
     def __call__(self, example: Example) -> str | None:
         outcome = run_commands(self._files, tuple(command.arguments for command in self._commands))
-        for command, output, exit_code in zip(self._commands, outcome.outputs, outcome.exit_codes, strict=True):
+        for command, output, exit_code in zip(
+            self._commands, outcome.outputs, outcome.exit_codes, strict=True
+        ):
             difference = find_difference(command.shown, output)
             if difference is not None:
                 return difference

@@ -1,8 +1,8 @@
 """Python examples in Markdown pages, and doctest examples in docstrings, as tests.
 
 The blocks of a page share a namespace and may `await` outside a function; such a block is the body of one
-`asyncio.run`. A block that is run alone, or on another worker than its predecessors, first runs those it follows,
-so that the order in which tests run never matters.
+`asyncio.run`. A block that is run alone, or on another worker than its predecessors, first runs those it
+follows, so that the order in which tests run never matters.
 """
 
 from __future__ import annotations

@@ -1,0 +1,47 @@
+"""Configuration of the documentation.
+
+`sphinx-build -n -W --keep-going -b html docs OUT` needs no network. With PYTEST_UNO_DOCS_ONLINE=1 the
+references to Python, pytest, pytest-asyncio and SQLAlchemy become links.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pytest_uno._version import __version__
+
+project = "pytest-uno"
+author = "The pytest-uno developers"
+copyright = f"2026, {author}"  # noqa: A001 - the name that Sphinx reads
+release = version = __version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build", "examples"]
+root_doc = "index"
+default_role = "code"
+
+html_theme = "furo"
+html_title = f"pytest-uno {release}"
+html_copy_source = False
+
+myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
+myst_heading_anchors = 3
+
+autodoc_typehints = "signature"
+autodoc_member_order = "bysource"
+autodoc_default_options = {"members": True, "show-inheritance": True}
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+
+if os.environ.get("PYTEST_UNO_DOCS_ONLINE") == "1":
+    extensions.append("sphinx.ext.intersphinx")
+    intersphinx_mapping = {
+        "python": ("https://docs.python.org/3", None),
+        "pytest": ("https://docs.pytest.org/en/stable", None),
+        "pytest_asyncio": ("https://pytest-asyncio.readthedocs.io/en/stable", None),
+        "sqlalchemy": ("https://docs.sqlalchemy.org/en/20", None),
+    }
+
+# Names of other projects cannot be looked up offline, and signatures name types that we do not document.
+# Our own names, and every link between our pages, are checked.
+nitpick_ignore_regex = [(r"py:.*", r"(?!pytest_uno\.).*")]

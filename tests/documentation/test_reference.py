@@ -1,0 +1,129 @@
+"""The reference has an entry for each name that users type."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+import pytest_uno
+import pytest_uno.core
+from pytest_uno.harness import fixtures, marker, settings
+from pytest_uno.leaks.rules import RULES
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+
+
+def page(name: str) -> str:
+    return (REFERENCE / name).read_text(encoding="utf-8")
+
+
+def rows(text: str) -> list[str]:
+    """Return the first cell of each row of the tables of a page."""
+    return re.findall(r"^\| ([^|]+?) \|", text, re.MULTILINE)
+
+
+def documented_names() -> list[str]:
+    text = page("core.md") + page("exceptions.md")
+    return re.findall(r"^\.\. (?:auto\w+|py:class):: pytest_uno\.(\w+)$", text, re.MULTILINE)
+
+
+def test_public_names() -> None:
+    assert sorted(documented_names()) == sorted(set(pytest_uno.__all__) - {"__version__"})
+
+
+def test_core_hands_out_the_same_names() -> None:
+    # UnoLeakWarning needs pytest and is the plugin's.
+    assert set(pytest_uno.core.__all__) == set(pytest_uno.__all__) - {"UnoLeakWarning", "__version__"}
+
+
+def registered_options(config: pytest.Config) -> set[str]:
+    parser = config._parser
+    return {name for name in parser._inidict if name.startswith("uno_")}
+
+
+def registered_flags(config: pytest.Config) -> set[str]:
+    return {
+        flag
+        for action in config._parser.optparser._actions
+        for flag in action.option_strings
+        if flag.startswith("--uno")
+    }
+
+
+def test_options(pytestconfig: pytest.Config) -> None:
+    documented = {cell.strip("`") for cell in rows(page("options.md"))} - {"ini option", "---"}
+    assert documented == registered_options(pytestconfig)
+
+
+def test_options_are_explained(pytestconfig: pytest.Config) -> None:
+    explained = re.findall(r"^`(uno_\w+)`\n: ", page("options.md"), re.MULTILINE)
+    assert set(explained) == registered_options(pytestconfig)
+
+
+def test_flags(pytestconfig: pytest.Config) -> None:
+    assert set(re.findall(r"`(--uno[a-z-]*)`", page("options.md"))) == registered_flags(pytestconfig)
+
+
+def test_defaults_of_options(pytestconfig: pytest.Config) -> None:
+    for line in page("options.md").splitlines():
+        cells = [cell.strip(" `") for cell in line.strip("|").split("|")]
+        if cells[0].startswith("uno_") and len(cells) == 4:
+            default = pytestconfig._parser._inidict[cells[0]][2]
+            assert cells[3] == (default or "none"), cells[0]
+
+
+def test_marker_keys() -> None:
+    documented = {cell.strip("`=") for cell in rows(page("marker.md"))} - {"key", "---"}
+    assert documented == set(marker._KEYS)
+    assert all(f"{key}=" in marker.MARKER_HELP for key in documented)
+
+
+def test_reserved_marker_keys() -> None:
+    sentence = re.search(r"The keys (.+?) are reserved", page("marker.md"), re.DOTALL)
+    assert sentence is not None
+    assert set(re.findall(r"`(\w+)`", sentence[1])) == set(marker._LATER_KEYS)
+
+
+def test_values_of_marker_keys() -> None:
+    for key, values in {"clock": settings.CLOCKS, "leaks": settings.LEVELS}.items():
+        row = re.search(rf"^\| `{key}=` \| ([^|]+) \|", page("marker.md"), re.MULTILINE)
+        assert row is not None
+        assert re.findall(r"`\"(\w+)\"`", row[1]) == list(values)
+
+
+def test_fixtures() -> None:
+    public = [name for name in vars(fixtures) if name.startswith("uno_")]
+    assert public
+    assert re.findall(r"^## `(\w+)`$", page("fixtures.md"), re.MULTILINE) == public
+
+
+def test_fixtures_have_a_docstring() -> None:
+    for name in re.findall(r"^## `(\w+)`$", page("fixtures.md"), re.MULTILINE):
+        assert inspect.getdoc(getattr(fixtures, name))
+
+
+@pytest.mark.parametrize("code", sorted(RULES))
+def test_rule(code: str) -> None:
+    rule = RULES[code]
+    text = page(f"leaks/{code}.md")
+    assert text.startswith(f"# {code} {rule.name}\n")
+    for heading in ("Why it matters", "Example", "Fix", "Allow it"):
+        assert f"\n## {heading}\n" in text, heading
+    assert text.count("```console\n$ pytest") >= 2, "the leak and the fix must both be run"
+    assert f"| [{code} {rule.name}]({code}.md) | {rule.title} |" in page("leaks/index.md")
+
+
+def test_no_page_of_an_unknown_rule() -> None:
+    assert {path.stem for path in (REFERENCE / "leaks").glob("UNO*.md")} == set(RULES)
+
+
+def test_report_members() -> None:
+    schema = json.loads(files("pytest_uno.reports").joinpath("leaks-1.schema.json").read_text("utf-8"))
+    documented = set(re.findall(r"`(\w+)`", "\n".join(rows(page("report-json.md")))))
+    members = set(schema["properties"]) | set(schema["$defs"]["leak"]["properties"])
+    assert members - {"$schema"} <= documented
