@@ -1,0 +1,47 @@
+"""Where a task is waiting, for messages."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+__all__ = ["describe_task"]
+
+_ASYNCIO = str(Path(asyncio.__file__).parent)
+
+
+def describe_task(task: asyncio.Future[Any]) -> str:
+    """Name a task and the line it is waiting at.
+
+    Args:
+        task: a task; may be finished.
+
+    Returns:
+        `'NAME' at FILE:LINE in FUNCTION`, the innermost line outside of asyncio itself, or just the name if
+        the task has no line to be at.
+    """
+    name: str = task.get_name() if isinstance(task, asyncio.Task) else repr(task)
+    frame = _find_innermost_frame(getattr(task, "get_coro", lambda: None)())
+    if frame is None:
+        return repr(name)
+    return f"{name!r} at {frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}"
+
+
+def _find_innermost_frame(awaitable: Any) -> FrameType | None:
+    # Task.get_stack() ends at the outermost coroutine of a suspended task, which is rarely the one that is
+    # stuck.
+    innermost: FrameType | None = None
+    while awaitable is not None:
+        frame: FrameType | None = None
+        inner: Any = None
+        for kind in ("cr", "gi", "ag"):
+            frame = getattr(awaitable, f"{kind}_frame", None)
+            if frame is not None:
+                inner = getattr(awaitable, "gi_yieldfrom" if kind == "gi" else f"{kind}_await", None)
+                break
+        if frame is not None and not frame.f_code.co_filename.startswith(_ASYNCIO):
+            innermost = frame
+        awaitable = inner
+    return innermost
