@@ -11,7 +11,6 @@ lies below is how the test is run, the same for each.
 
 from __future__ import annotations
 
-import asyncio.events
 import linecache
 import os
 import sys
@@ -32,35 +31,19 @@ Site: TypeAlias = list[Any]
 
 _LIBRARY, _USER, _END = 0, 1, 2
 
+_ENDS = "/asyncio/events.py"
+"""The file of `Handle._run`."""
+
+_RUNNERS = ("/_pytest/", "/pluggy/", "/pytest_asyncio/")
+_INSTALLED = ("/site-packages/", "/dist-packages/")
+
 _DEPTH = 3
 """How many frames a report shows: where it was created, and the two callers that most often tell why."""
 
-_getframe = sys._getframe
+_LENGTH = 2 * _DEPTH
+"""Of a full site."""
 
-
-class _Kinds(dict[str, int]):
-    """Whose code a file holds, by the file name of its code objects."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        paths = {sysconfig.get_path(key) for key in ("stdlib", "platstdlib", "purelib", "platlib")}
-        paths |= {os.path.dirname(os.__file__), os.path.dirname(pytest_uno.__file__)}
-        paths |= {os.path.realpath(path) for path in paths}
-        self._libraries = tuple(_posix(path) + "/" for path in paths)
-        self._loop = _posix(asyncio.events.__file__)
-
-    def __missing__(self, file: str) -> int:
-        path = _posix(file)
-        if path == self._loop or any(part in path for part in ("/_pytest/", "/pluggy/", "/pytest_asyncio/")):
-            kind = _END
-        elif path.startswith("<"):  # frozen modules, `exec`; but the examples of a docstring are the user's
-            kind = _USER if path.startswith("<doctest") else _LIBRARY
-        elif "/site-packages/" in path or "/dist-packages/" in path or path.startswith(self._libraries):
-            kind = _LIBRARY
-        else:
-            kind = _USER
-        self[file] = kind
-        return kind
+_getframe = sys._getframe  # pyright: ignore[reportPrivateUsage]  (documented, if only for CPython)
 
 
 class Sites:
@@ -71,7 +54,13 @@ class Sites:
     """
 
     def __init__(self, root: Path) -> None:
-        self._kinds = _Kinds()
+        # Whose code a file holds, by the file name of its code objects. A plain dictionary: the interpreter has
+        # a faster way to look into exactly those.
+        self._kinds: dict[str, int] = {}
+        paths = {sysconfig.get_path(key) for key in ("stdlib", "platstdlib", "purelib", "platlib")}
+        paths |= {os.path.dirname(os.__file__), os.path.dirname(pytest_uno.__file__)}
+        paths |= {os.path.realpath(path) for path in paths}
+        self._libraries = tuple(_posix(path) + "/" for path in paths)
         self._roots = tuple(
             {_posix(str(root)).rstrip("/") + "/", _posix(os.path.realpath(root)).rstrip("/") + "/"}
         )
@@ -83,12 +72,15 @@ class Sites:
         frame: types.FrameType | None = _getframe(2)
         while frame is not None:
             code = frame.f_code
-            kind = kinds[code.co_filename]
+            try:
+                kind = kinds[code.co_filename]
+            except KeyError:
+                kind = self._kind_of(code.co_filename)
             if kind:
                 if kind == _END:
                     return site
                 site += (code, frame.f_lasti)
-                if len(site) == 2 * _DEPTH:
+                if len(site) == _LENGTH:
                     return site
             frame = frame.f_back
         return self._capture_behind_greenlet(site)
@@ -109,7 +101,7 @@ class Sites:
         Args:
             file: the file name of a code object.
         """
-        return self._kinds[file] == _USER
+        return self._kind_of(file) == _USER
 
     def resolve(self, site: Site) -> tuple[Frame, ...]:
         """Turn a site into frames.
@@ -171,6 +163,22 @@ class Sites:
                     return Frame(path[len(root) :], max(line, 1), function, code, True)
         return Frame(file, max(line, 1), function, code, False)
 
+    def _kind_of(self, file: str) -> int:
+        kind = self._kinds.get(file)
+        if kind is None:
+            path = _posix(file)
+            if path.endswith(_ENDS) or any(folder in path for folder in _RUNNERS):
+                kind = _END
+            elif path.startswith("<"):
+                # Frozen modules and `exec` are nobody's; the examples of a docstring are the user's.
+                kind = _USER if path.startswith("<doctest") else _LIBRARY
+            elif any(folder in path for folder in _INSTALLED) or path.startswith(self._libraries):
+                kind = _LIBRARY
+            else:
+                kind = _USER
+            self._kinds[file] = kind
+        return kind
+
     def _capture_behind_greenlet(self, site: Site) -> Site:
         """Go on where a greenlet began: SQLAlchemy's asyncio extension runs its synchronous half in one."""
         greenlet = sys.modules.get("greenlet")
@@ -178,8 +186,8 @@ class Sites:
         while current is not None:
             frame = cast("types.FrameType | None", current.gr_frame)
             while frame is not None:
-                kind = self._kinds[frame.f_code.co_filename]
-                if kind == _END or len(site) == 2 * _DEPTH:
+                kind = self._kind_of(frame.f_code.co_filename)
+                if kind == _END or len(site) == _LENGTH:
                     return site
                 if kind == _USER:
                     site += (frame.f_code, frame.f_lasti)

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pytest_uno.leaks.model import Finding, Frame, OwnerInfo
+
+
+def _finding(**changes: Any) -> Finding:
+    members: dict[str, Any] = {
+        "rule": "UNO101",
+        "subject": "task 'receipt-poller' running poll()",
+        "target": "poll",
+        "created": (
+            Frame(
+                "shop/poller.py",
+                11,
+                "start_poller",
+                'return asyncio.create_task(poll(queue, sent), name="receipt-poller")',
+                True,
+            ),
+            Frame(
+                "tests/test_orders.py", 23, "test_checkout_sends_receipt", "start_poller(queue, sent)", True
+            ),
+        ),
+        "waiting_at": (Frame("shop/poller.py", 6, "poll", "receipt = await queue.get()", True),),
+        "awaited_by": None,
+        "owner": OwnerInfo("test", "test_checkout_sends_receipt", "function"),
+        "details": "",
+    }
+    return Finding(**{**members, **changes})
+
+
+LOST = _finding(
+    rule="UNO102",
+    subject="task running boom() failed with RuntimeError and nobody looked",
+    target="boom",
+    created=(Frame("shop/hub.py", 40, "Hub.start", "self.pump = asyncio.create_task(boom())", True),),
+    waiting_at=(),
+    owner=OwnerInfo("fixture", "hub", "session", "tests/conftest.py", 12),
+    details='Traceback (most recent call last):\n  File "shop/hub.py", line 3, in boom\n\nRuntimeError: boom',
+)
+
+NESTED = _finding(
+    subject="task running Feed.read()",
+    target="Feed.read",
+    created=(Frame("/opt/python3.12/site-packages/feed/core.py", 7, "Feed.open", "", False),),
+    waiting_at=(
+        Frame("shop/feed.py", 9, "Feed.next", "return await self.queue.get()", True),
+        Frame("shop/feed.py", 20, "Feed.read", "item = await self.next()", True),
+    ),
+    awaited_by="task 'reader' running read_all()",
+)
+
+
+@pytest.fixture
+def make_finding() -> Any:
+    return _finding
+
+
+@pytest.fixture
+def sightings() -> list[tuple[Finding, str, str | None]]:
+    """Three distinct leaks, seen in four tests, one of them twice in one test."""
+    return [
+        (_finding(), "tests/test_orders.py::test_checkout_sends_receipt", "gw0"),
+        (_finding(), "tests/test_orders.py::test_refund_sends_receipt", "gw1"),
+        (LOST, "tests/test_hub.py::TestHub::test_hub[a::b]", None),
+        (NESTED, "tests/test_feed.py::test_feed", None),
+        (NESTED, "tests/test_feed.py::test_feed", None),
+    ]
