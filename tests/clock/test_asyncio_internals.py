@@ -7,6 +7,7 @@ import contextlib
 import functools
 import types
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -86,8 +87,8 @@ async def test_results_queue() -> None:
         assert isinstance(internals.results_queue(iterator), asyncio.Queue)
     else:
         assert internals.results_queue(iterator) is None
-        shape = type("_AsCompletedIterator", (), {"_done": 7})()
-        assert internals.results_queue(shape) == 7
+        shape: Any = type("_AsCompletedIterator", (), {"_done": asyncio.Queue[int]()})()
+        assert internals.results_queue(shape) is shape._done
 
 
 @pytest.mark.asyncio

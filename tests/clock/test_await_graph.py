@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_uno.clock import asyncio_internals, waiting_for
+from pytest_uno.clock import asyncio_internals, holders, waiting_for
 from pytest_uno.clock.await_chain import await_links, running_frames
 from pytest_uno.clock.await_graph import (
     AwaitGraph,
@@ -227,17 +227,20 @@ def test_agrees_with_the_call_graph_of_asyncio() -> None:
             tasks.create_task(inner(), name="child")
 
     async def main() -> None:
-        async with started(single=inner(), group=group()) as tasks:
-            gathered = asyncio.gather(tasks["single"], return_exceptions=True)
+        async def gather() -> None:
+            await asyncio.gather(single["single"])
+
+        async with started(single=inner()) as single, started(gather=gather(), group=group()):
             everything = asyncio.all_tasks() - {asyncio.current_task()}
-            assert len(everything) == 3
+            assert len(everything) == 4
             for task in everything:
                 graph = asyncio.capture_call_graph(task)  # type: ignore[attr-defined,unused-ignore]
                 frames = [(entry.frame.f_code, entry.frame.f_lineno) for entry in graph.call_stack]
                 assert waiting_frames(task) == frames
-                by_asyncio = [one.future for one in graph.awaited_by if isinstance(one.future, asyncio.Task)]
-                assert [awaiters([task])[task]] if by_asyncio else by_asyncio == []
-        await gathered
+                by_asyncio = [one.future for one in graph.awaited_by]
+                if task.get_name() == "single":  # asyncio has the future of the gather in between
+                    by_asyncio = [by for by in by_asyncio if isinstance(by, asyncio.Task)]
+                assert list(awaiters([task]).values()) == by_asyncio
 
     asyncio.run(main())
 
@@ -751,6 +754,36 @@ def test_the_search_is_bounded() -> None:
             assert reachable(tasks["far"], {id(far[0][0][0][0][0][0][0])}) == set()
 
     asyncio.run(main())
+
+
+class Condition:
+    """A condition of another library, which has the names of asyncio's."""
+
+    async def wait(self) -> None:
+        await forever()
+
+
+def test_a_condition_of_another_library_releases_nothing() -> None:
+    async def main() -> None:
+        lock = asyncio.Lock()
+
+        async def wait() -> None:
+            async with lock:
+                await Condition().wait()
+
+        async with started(it=wait()) as tasks:
+            assert entered_contexts(tasks["it"]) == [lock]
+
+    asyncio.run(main())
+
+
+def test_both_shapes_of_an_exit_on_the_stack() -> None:
+    lock = asyncio.Lock()
+    until_3_13: list[object] = [lock, lock.__aexit__, None]
+    from_3_14: list[object] = [lock, asyncio.Lock.__aexit__, lock, None]
+    assert holders._exits(until_3_13, set()) == [lock]
+    assert holders._exits(from_3_14, set()) == [lock]
+    assert holders._exits([asyncio.Lock.__aexit__], set()) == []
 
 
 # ------------------------------------------------------------------ cycles
