@@ -1,0 +1,42 @@
+"""Import time of the plugin and the core in fresh interpreters, next to pytest-asyncio's plugin.
+
+Run: python benchmarks/import_time.py [ROUNDS]
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+
+STATEMENTS = {
+    "nothing": "pass",
+    "pytest": "import pytest",
+    "pytest_asyncio.plugin": "import pytest_asyncio.plugin",
+    "pytest_uno.plugin": "import pytest_uno.plugin",
+    "pytest_uno.core": "import pytest_uno.core",
+}
+
+
+def measure(statement: str) -> float:
+    """Return the milliseconds that a statement takes in a fresh interpreter, without the interpreter's start."""
+    code = f"import time; begin = time.perf_counter(); {statement}; print(time.perf_counter() - begin)"
+    return float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout) * 1e3
+
+
+def main(rounds: int = 15) -> None:
+    """Measure the statements in turn, and print the medians."""
+    for statement in STATEMENTS.values():
+        measure(statement)  # writes the byte code caches
+    times: dict[str, list[float]] = {name: [] for name in STATEMENTS}
+    for _ in range(rounds):
+        for name, statement in STATEMENTS.items():
+            times[name].append(measure(statement))
+    medians = {name: statistics.median(taken) for name, taken in times.items()}
+    reference = medians["pytest_asyncio.plugin"]
+    for name, median in medians.items():
+        print(f"{name:24} {median:8.1f} ms   x{median / reference:.2f} of pytest_asyncio.plugin")
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
