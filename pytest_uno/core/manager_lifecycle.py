@@ -281,8 +281,9 @@ class ManagerLifecycle:
         then cancelled. Cancelled twice, it hurries, as `hurry()` does. A hook or closer that calls this
         returns at once.
 
-        The calling task is neither cancelled nor waited for. A managed task that another managed task awaits
-        should call `request_shutdown()` instead: the other one cannot end as long as this call waits for it.
+        The calling task is neither cancelled nor waited for, nor is a task waited for that awaits the calling
+        one. Where such waiting cannot be seen, as through the host of a task group, it holds the shutdown up
+        until its time is over; call `request_shutdown()` there.
 
         Args:
             timeout: seconds for everything together; by default `shutdown_timeout`.

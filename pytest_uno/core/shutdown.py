@@ -10,8 +10,8 @@ be broken off, see `BoundedWait`.
 
 **Nobody waits for himself.** A hook or closer that asks for a shutdown, directly or through tasks that it
 starts, is part of this one: a context variable says so, and the call returns at once. A managed task that
-calls `shutdown()`, or begins to call it in its clean-up, is not waited for, nor is the host of a task group
-in which such a task runs.
+calls `shutdown()`, or begins to call it in its clean-up, is not waited for, nor is a task that awaits such a
+one, nor the host of a managed group in which one runs.
 
 **No step starves the next.** A step that hangs gets at most what is left until the deadline less a reserve
 for the following steps: the time that closing one resource may take, or half of what is left if that is less.
@@ -23,7 +23,7 @@ left to its host if that is being cancelled anyway.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import Context, ContextVar
 from typing import Any
 
@@ -82,7 +82,7 @@ class Shutdown:
         self._start_up = start_up
         self._close_timeout = close_timeout
         self._grace = grace
-        self._callers: set[asyncio.Task[Any]] = set()
+        self._waiting_for_us: set[asyncio.Task[Any]] = set()
         self._wait = BoundedWait(timeout, hurried=hurried)
         self._context = context
         context.run(lambda: _shutdowns_around.set((*_shutdowns_around.get(), self)))
@@ -137,14 +137,14 @@ class Shutdown:
 
     async def _end_start_up(self) -> None:
         task = self._start_up
-        if task is None or task.done() or task in self._callers:
+        if task is None or task.done() or task in self._waiting_for_us:
             return
-        task.cancel()
+        self._cancel_and_look(task.cancel, (task,))
         await self._wait.wait((task,), self._spare(reserve=True))
         if task.done():
             if peek_exception(task) is not None:
                 self._add_error(task.exception())
-        elif task not in self._callers:
+        elif task not in self._waiting_for_us:
             self._add_leak([task])
 
     async def _call_hooks(self) -> None:
@@ -161,7 +161,10 @@ class Shutdown:
             await self._wait.wait(self._list_ending(), self._grace)
         ending = self._list_ending()
         self._cancel(ending)
-        await self._wait.wait(ending, self._spare(reserve=len(self._resources) > 0))
+        excused = self._find_excused()
+        await self._wait.wait(
+            (task for task in ending if task not in excused), self._spare(reserve=len(self._resources) > 0)
+        )
         excused = self._find_excused()
         stubborn = [task for task in ending if not task.done() and task not in excused]
         if stubborn:
@@ -191,19 +194,28 @@ class Shutdown:
         hosts = set(ending)
         for task in ending:
             if task in self._tasks.running:
-                task.cancel()
+                self._cancel_and_look(task.cancel, (task,))
         for group in list(self._tasks.groups):
             members = group.active_tasks
             if group.host_task in excused or any(task in excused for task in members):
                 for task in members:
                     if task not in excused:
-                        task.cancel()
+                        self._cancel_and_look(task.cancel, (task,))
             elif group.host_task not in hosts:
-                group.cancel()
+                self._cancel_and_look(group.cancel, members)
+
+    def _cancel_and_look(self, cancel: Callable[[], object], tasks: Iterable[asyncio.Task[Any]]) -> None:
+        # A cancellation goes at once to what a task awaits. If that is, at last, a task that waits for us,
+        # then all of them do.
+        counts = {waiting: waiting.cancelling() for waiting in self._waiting_for_us}
+        cancel()
+        if any(waiting.cancelling() > count for waiting, count in counts.items()):
+            for task in tasks:
+                self._excuse(task)
 
     def _find_excused(self) -> set[asyncio.Task[Any]]:
-        """Return the tasks that wait for us: callers, and hosts of groups that callers run in."""
-        excused = set(self._callers)
+        """Return the tasks that wait for us, and the hosts of groups that such tasks run in."""
+        excused = set(self._waiting_for_us)
         grown = True
         while grown:
             hosts = {
@@ -215,8 +227,8 @@ class Shutdown:
             excused |= hosts
         return excused
 
-    def _excuse(self, caller: asyncio.Task[Any]) -> None:
-        self._callers.add(caller)
+    def _excuse(self, waiting: asyncio.Task[Any]) -> None:
+        self._waiting_for_us.add(waiting)
         for task in self._find_excused():
             self._wait.excuse(task)
 

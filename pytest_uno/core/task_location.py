@@ -33,15 +33,11 @@ def _find_innermost_frame(awaitable: Any) -> FrameType | None:
     # Task.get_stack() ends at the outermost coroutine of a suspended task, which is rarely the one that is
     # stuck.
     innermost: FrameType | None = None
+    frame: FrameType | None
     while awaitable is not None:
-        frame: FrameType | None = None
-        inner: Any = None
-        for kind in ("cr", "gi", "ag"):
-            frame = getattr(awaitable, f"{kind}_frame", None)
-            if frame is not None:
-                inner = getattr(awaitable, "gi_yieldfrom" if kind == "gi" else f"{kind}_await", None)
-                break
+        # A coroutine, or the generator that an `__await__` is. Futures and asynchronous generators show no more.
+        frame = getattr(awaitable, "cr_frame", getattr(awaitable, "gi_frame", None))
         if frame is not None and not frame.f_code.co_filename.startswith(_ASYNCIO):
             innermost = frame
-        awaitable = inner
+        awaitable = getattr(awaitable, "cr_await", getattr(awaitable, "gi_yieldfrom", None))
     return innermost
