@@ -19,7 +19,7 @@ STATEMENTS = {
 
 
 def measure(statement: str) -> float:
-    """Return the milliseconds that a statement takes in a fresh interpreter, without the interpreter's start."""
+    """Return the milliseconds that a statement takes in a fresh interpreter, without its start."""
     code = f"import time; begin = time.perf_counter(); {statement}; print(time.perf_counter() - begin)"
     return float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout) * 1e3
 
