@@ -16,6 +16,8 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from pytest_uno.core.asyncio_internals import peek_exception
+from pytest_uno.core.bounded_wait import BoundedWait
 from pytest_uno.core.closers import call_and_await
 from pytest_uno.core.current_manager import use_manager
 
@@ -87,6 +89,10 @@ async def run_application(
         finally:
             requested.cancel()
         await manager.shutdown()
+        # A start-up that failed has shut the manager down itself, and is only now about to raise.
+        await BoundedWait().wait((starting,), 0)
+        if starting.done() and peek_exception(starting) is not None:
+            starting.result()
     return manager.stop_signal
 
 

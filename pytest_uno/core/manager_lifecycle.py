@@ -55,6 +55,9 @@ class ManagerLifecycle:
         self._close_timeout = close_timeout
         self._state = _NEW
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._open_loop: asyncio.AbstractEventLoop | None = (
+            None  # the same, as long as tasks may be started in it
+        )
         self._managed = ManagedTasks(report)
         self._resources = ResourceRegistry(name, close_timeout)
         self._startup_hooks: list[Callable[[], Any]] = []
@@ -111,6 +114,8 @@ class ManagerLifecycle:
         loop = asyncio.get_running_loop()
         if self._loop is None:
             self._loop = loop
+            if self._state < _CLOSING:
+                self._open_loop = loop
         elif self._loop is not loop:
             raise RuntimeError(
                 compose_message(
@@ -315,6 +320,7 @@ class ManagerLifecycle:
         is_first = self._shutdown is None
         if self._shutdown is None:
             self._state = _CLOSING
+            self._open_loop = None
             self._managed.holds_back = True
             self._note_request()
             self._shutdown = Shutdown(

@@ -29,7 +29,7 @@ from typing import Any
 
 from pytest_uno.core.asyncio_internals import peek_exception
 from pytest_uno.core.bounded_wait import BoundedWait
-from pytest_uno.core.errors import TaskLeakError, compose_message
+from pytest_uno.core.errors import TaskLeakError, UnoError, compose_message
 from pytest_uno.core.managed_tasks import ManagedTasks
 from pytest_uno.core.resource_registry import ResourceRegistry
 from pytest_uno.core.task_location import describe_task
@@ -239,8 +239,12 @@ class Shutdown:
         return remaining - min(self._close_timeout, remaining / 2) if reserve else remaining
 
     def _add_error(self, exception: BaseException | None) -> None:
-        if isinstance(exception, Exception):  # SystemExit and KeyboardInterrupt came out of the loop itself
+        if isinstance(exception, Exception):
             self._errors.append(exception)
+        elif not isinstance(exception, KeyboardInterrupt | SystemExit):  # these came out of the loop already
+            error = UnoError(f"a task of {self._owner!r} raised {exception!r}")
+            error.__cause__ = exception
+            self._errors.append(error)
 
     def _add_leak(self, tasks: list[asyncio.Task[Any]]) -> None:
         number = f"{len(tasks)} task{'s' if len(tasks) > 1 else ''}"

@@ -35,7 +35,7 @@ def _find_innermost_frame(awaitable: Any) -> FrameType | None:
     innermost: FrameType | None = None
     frame: FrameType | None
     while awaitable is not None:
-        # A coroutine, or the generator that an `__await__` is. Futures and asynchronous generators show no more.
+        # A coroutine, or the generator that an `__await__` is. Futures show no more.
         frame = getattr(awaitable, "cr_frame", getattr(awaitable, "gi_frame", None))
         if frame is not None and not frame.f_code.co_filename.startswith(_ASYNCIO):
             innermost = frame

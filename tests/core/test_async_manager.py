@@ -11,6 +11,7 @@ import sys
 import threading
 import tracemalloc
 import weakref
+from collections.abc import Coroutine
 from typing import Any
 
 import pytest
@@ -106,7 +107,8 @@ def test_it_belongs_to_the_first_loop_that_uses_it() -> None:
         with pytest.raises(RuntimeError, match="manager 'global' was used in another event loop"):
             manager.create_task(coro)
         assert inspect.getcoroutinestate(coro) == inspect.CORO_CLOSED  # closed, not left unawaited
-        for refused in (manager.start(), manager.shutdown(), manager.register_resource([], close=print)):
+        refusals: list[Coroutine[Any, Any, Any]] = [manager.start(), manager.shutdown()]
+        for refused in (*refusals, manager.register_resource([], close=print)):
             with pytest.raises(RuntimeError, match="another event loop"):
                 await refused
 
@@ -533,6 +535,32 @@ async def test_a_failure_after_the_shutdown_is_still_reported() -> None:
     assert [str(exc) for exc in seen] == ["too late for the shutdown"]
     assert not manager.failures
     assert task.exception() is seen[0]
+
+
+@in_jumping_loop
+async def test_a_base_exception_is_raised_as_the_cause_of_an_error() -> None:
+    manager = AsyncManager("app", on_task_error=lambda task, exc: None)
+    manager.create_task(fail(GeneratorExit("odd")))
+    await passes()
+    with pytest.raises(ExceptionGroup) as caught:
+        await manager.shutdown()
+    (error,) = caught.value.exceptions
+    assert isinstance(error, UnoError)
+    assert isinstance(error.__cause__, GeneratorExit)
+
+
+def test_leaving_the_program_is_no_failure() -> None:
+    managers: list[AsyncManager] = []
+
+    async def main() -> None:
+        managers.append(get_async_manager())
+        managers[0].create_task(fail(SystemExit(3)))
+        await hang()
+
+    with pytest.raises(SystemExit):
+        asyncio.run(main())
+    assert managers[0].closed
+    assert managers[0].errors == ()
 
 
 @in_jumping_loop

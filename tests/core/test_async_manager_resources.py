@@ -528,6 +528,8 @@ async def test_open_async_resources_are_listed_by_their_manager() -> None:
         manager.note_closed(resource)  # never opened: nothing to forget
         async with resource:
             assert manager.open_resources == (resource,)
+            async with AsyncResource("cache") as other:
+                assert set(manager.open_resources) == {resource, other}
         assert len(manager.open_resources) == 0
     unbound = AsyncManager()
     unbound.note_opened(resource)
