@@ -6,7 +6,9 @@ import doctest
 import sys
 from pathlib import Path
 
+import pytest
 from sybil import Sybil
+from sybil.integration.pytest import SybilItem
 from sybil.parsers.rest import DocTestParser
 
 _ROOT = Path(__file__).parent
@@ -31,5 +33,16 @@ _docstrings = Sybil(
     patterns=["pytest_uno/*.py", "pytest_uno/*/*.py"],
     document_types={".py": DocstringDocument},
 )
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Let pytest show any error of an example.
+
+    Sybil 10.1 cuts a traceback at its own frames and fails where there are none: the error of a hook, as for
+    a warning of the garbage collector, or the cause of another error.
+    """
+    if isinstance(item, SybilItem):
+        item._traceback_filter = lambda excinfo: excinfo.traceback  # type: ignore[method-assign]
+
 
 pytest_collect_file = (_pages + _docstrings).pytest()

@@ -7,6 +7,11 @@ references to Python, pytest, pytest-asyncio and SQLAlchemy become links.
 from __future__ import annotations
 
 import os
+import shutil
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from sphinx.application import Sphinx
 
 from pytest_uno._version import __version__
 
@@ -29,7 +34,7 @@ myst_heading_anchors = 3
 
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_default_options = {"show-inheritance": True}
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 
@@ -43,5 +48,18 @@ if os.environ.get("PYTEST_UNO_DOCS_ONLINE") == "1":
     }
 
 # Names of other projects cannot be looked up offline, and signatures name types that we do not document.
-# Our own names, and every link between our pages, are checked.
-nitpick_ignore_regex = [(r"py:.*", r"(?!pytest_uno\.).*")]
+# Our own names, all but type variables, and every link between our pages are checked.
+nitpick_ignore_regex = [(r"py:.*", r"(?!pytest_uno\.).*|pytest_uno\.(\w+\.)+([A-Z]|[A-Z]\w*T)")]
+
+
+def publish_schema(app: Sphinx, exception: Exception | None) -> None:
+    """Put the schema of the JSON report at the address that the reports name."""
+    if exception is None and app.builder.format == "html":
+        target = Path(app.outdir, "schema", "leaks-1.json")
+        target.parent.mkdir(exist_ok=True)
+        with as_file(files("pytest_uno.reports") / "leaks-1.schema.json") as schema:
+            shutil.copyfile(schema, target)
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("build-finished", publish_schema)
