@@ -279,29 +279,32 @@ class TaskGroup(asyncio.TaskGroup):
         """Take back the cancellation of the body by cancel(); return what else the body raised."""
         self._uno_cancelled_host = False
         left = host.uncancel()
-        if exc is None:
-            # The body ended before it noticed. 3.11 and 3.12 deliver the cancellation nevertheless.
-            try:
-                await asyncio.sleep(0)
-            except asyncio.CancelledError as late:
-                return late if host.cancelling() > self._uno_stale else None
-            return None
-        if left <= self._uno_stale and isinstance(exc, asyncio.CancelledError):
-            return None
+        if isinstance(exc, asyncio.CancelledError):
+            return exc if left > self._uno_stale else None
+        # The body ended before it noticed. 3.11 and 3.12 deliver the cancellation nevertheless: now.
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError as late:
+            if host.cancelling() > self._uno_stale:  # there was one from outside as well
+                if exc is None:
+                    return late
+                self._uno_keep_cancellation_pending(host)
         return exc
 
     async def _uno_wait_for_supervised(self, exc: BaseException | None) -> BaseException | None:
         """Wait for the supervised tasks; return what the body raised, or the cancellation of the wait."""
         if exc is not None:
             self._uno_abort()
-        while pending := self.active_tasks:
+        while True:
             try:
-                await asyncio.wait(pending)
+                if pending := self.active_tasks:
+                    await asyncio.wait(pending)
+                else:
+                    await asyncio.sleep(0)  # the last done-callbacks
+                    return exc
             except asyncio.CancelledError as cancelled:
                 exc = cancelled if exc is None else exc
                 self._uno_abort()
-        await asyncio.sleep(0)  # the last done-callbacks
-        return exc
 
     async def _uno_leave_base(self, host: asyncio.Task[Any], exc: BaseException | None) -> bool | None:
         known = is_host_cancelled_by_group(self)  # then the base class takes it back itself
