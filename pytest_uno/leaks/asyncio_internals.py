@@ -51,9 +51,8 @@ def task_context(task: asyncio.Task[Any]) -> contextvars.Context | None:
     Args:
         task: the task.
     """
-    if sys.version_info < (3, 12):
-        return None
-    return task.get_context()
+    get_context = getattr(task, "get_context", None)
+    return None if get_context is None else get_context()
 
 
 def forget_pending(task: asyncio.Task[Any]) -> None:

@@ -138,6 +138,14 @@ class LeakDetection:
         """
         self._tasks.exempt(task)
 
+    def owner_of(self, task: AnyTask) -> Owner | None:
+        """Return whose task it is; None if nobody is known to have made it.
+
+        Args:
+            task: any task.
+        """
+        return self._births.owner(task)
+
     def retain(self, owner: Owner, value: object) -> None:
         """Register a live value of a wider fixture: what it holds is its owner's and no leak of a test.
 
@@ -216,8 +224,8 @@ class LeakDetection:
         Returns:
             True if it is recorded and will be reported by a judgement; False if it is nothing of ours.
         """
-        task = context.get("task")
-        if isinstance(task, asyncio.Task) and "destroyed" in str(context.get("message", "")):
+        task: AnyTask | None = context.get("task")
+        if task is not None and "destroyed" in str(context.get("message", "")):
             self._tasks.record_destroyed(task)
             return True
         return self._exceptions.handle(context) or self._loop_errors.handle(context)
@@ -285,13 +293,14 @@ class LeakDetection:
     def _dispose(self, judgement: Judgement, suspects: list[Suspect], findings: list[Finding]) -> None:
         tasks: dict[AnyTask, int] = {}
         for index, suspect in enumerate(suspects):
+            thing: Any = suspect.thing
             if suspect.dispose is not None:
                 with contextlib.suppress(
                     Exception
                 ):  # the user's objects: their cleanup may fail, the report stands
                     suspect.dispose()
-            elif isinstance(suspect.thing, asyncio.Task):
-                tasks[suspect.thing] = index
+            elif isinstance(thing, asyncio.Task):
+                tasks[thing] = index
         for task in reap(judgement.loop, tasks):
             self._tasks.exempt(task)
             index = tasks[task]

@@ -9,10 +9,10 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from pytest_uno.core.resource_observer import ResourceObserver, set_resource_observer
-from pytest_uno.leaks.coroutines import NeverAwaited
+from pytest_uno.leaks.coroutines import AnyCoroutine, NeverAwaited
 
 __all__ = ["Hook", "HookTable", "hook_table"]
 
@@ -83,7 +83,10 @@ def hook_table(never_awaited: NeverAwaited, observer: ResourceObserver) -> HookT
         return restore
 
     def replace_warning() -> Callable[[], None]:
-        before = warnings._warn_unawaited_coroutine  # type: ignore[attr-defined]
+        before = cast(
+            "Callable[[AnyCoroutine], None]",
+            warnings._warn_unawaited_coroutine,  # type: ignore[attr-defined]
+        )
         ours = never_awaited.wrap_warning(before)
         warnings._warn_unawaited_coroutine = ours  # type: ignore[attr-defined]
 

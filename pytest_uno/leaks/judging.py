@@ -48,7 +48,7 @@ class Judgement:
     owner: Owner
     loop_ends: bool
     wider: bool = False
-    young: list[object] = dataclasses.field(default_factory=list)
+    young: list[object] = dataclasses.field(default_factory=list[object])
 
     def concerns(self, owner: Owner | None) -> bool:
         """Say whether things of an owner are judged now.

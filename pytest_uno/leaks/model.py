@@ -15,9 +15,8 @@ from pytest_uno.leaks.owners import Owner, OwnerKind, describe_owner
 
 __all__ = ["Finding", "Frame", "OwnerInfo"]
 
-_INSTALLATION = re.compile(r".*?/(?:(?:site|dist)-packages|python3\.\d+)/")
-"""The part of a library's path that differs from machine to machine; the inner `site-packages` goes with a
-second pass."""
+_INSTALLATION = re.compile(r".*/(?:(?:site|dist)-packages|python3\.\d+)/")
+"""The part of a library's path that differs from machine to machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +180,4 @@ class Finding:
 def _portable(frame: Frame) -> str:
     if frame.in_app:
         return frame.file
-    path = frame.file.replace("\\", "/")
-    while (match := _INSTALLATION.match(path)) is not None:
-        path = path[match.end() :]
-    return path
+    return _INSTALLATION.sub("", frame.file.replace("\\", "/"))

@@ -71,6 +71,12 @@ RULES: Mapping[str, Rule] = MappingProxyType(
                 "a resource of a manager was still open when its owner ended",
                 "use `async with`, or shut the manager that holds it down with `await manager.shutdown()`",
             ),
+            Rule(
+                "UNO901",
+                "unchecked",
+                "the harness could not check a test",
+                "leave the event loop of the test open: it ends with the test by itself",
+            ),
         )
     }
 )

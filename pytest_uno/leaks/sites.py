@@ -54,8 +54,8 @@ class Sites:
     """
 
     def __init__(self, root: Path) -> None:
-        # Whose code a file holds, by the file name of its code objects. A plain dictionary: the interpreter has
-        # a faster way to look into exactly those.
+        # Whose code a file holds, by the file name of its code objects. A plain dictionary: the interpreter
+        # has a faster way to look into exactly those.
         self._kinds: dict[str, int] = {}
         paths = {sysconfig.get_path(key) for key in ("stdlib", "platstdlib", "purelib", "platlib")}
         paths |= {os.path.dirname(os.__file__), os.path.dirname(pytest_uno.__file__)}
@@ -87,13 +87,11 @@ class Sites:
 
     def capture_library(self) -> Site:
         """Record the innermost frame that is not ours, for code that no frame of the user's has called."""
-        frame: types.FrameType | None = _getframe(1)
+        frame = _getframe(1)
         ours = _posix(os.path.dirname(pytest_uno.__file__)) + "/"
-        while frame is not None:
-            if not _posix(frame.f_code.co_filename).startswith(ours):
-                return [frame.f_code, frame.f_lasti]
+        while _posix(frame.f_code.co_filename).startswith(ours) and frame.f_back is not None:
             frame = frame.f_back
-        return []
+        return [frame.f_code, frame.f_lasti]
 
     def is_user(self, file: str) -> bool:
         """Say whether a file is the user's own.

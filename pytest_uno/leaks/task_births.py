@@ -71,7 +71,8 @@ class TaskWatch:
         self, create_task: Callable[..., AnyTask], sites: Sites, births: TaskBirths
     ) -> Callable[..., AnyTask]:
         # Everything that is needed often is a local here: this runs for every task of the application.
-        capture, owner_of, ref, tasks = sites.capture, OWNER.get, weakref.ref, self.tasks
+        capture, owner_of, tasks = sites.capture, OWNER.get, self.tasks
+        ref: Callable[[AnyTask], weakref.ref[AnyTask]] = weakref.ref
         capture_parent, loop, limit = births.parent_site, self._loop, _COMPACT_AT
 
         def create_task_and_remember(coro: Coroutine[Any, Any, Any], **kwargs: Any) -> AnyTask:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeAlias, cast
 
 from pytest_uno.core.asyncio_internals import peek_exception
 from pytest_uno.leaks.asyncio_internals import forget_exception
@@ -21,6 +21,8 @@ from pytest_uno.leaks.task_births import AnyTask, TaskBirths, TaskWatch
 from pytest_uno.leaks.tasks import describe_task, target_of
 
 __all__ = ["UnretrievedExceptions", "traceback_text"]
+
+AnyFuture: TypeAlias = "asyncio.Future[Any]"
 
 _MESSAGE = "exception was never retrieved"
 """How the message to the loop's exception handler ends; it begins with the name of the class."""
@@ -55,13 +57,14 @@ class UnretrievedExceptions:
     def snapshot(self, owner: Owner) -> None:
         """Do nothing: a future itself knows whether anybody has looked."""
 
-    def is_candidate(self, thing: object) -> bool:
+    def is_candidate(self, thing: Any) -> bool:
         """Say whether an object of one of the `young_kinds` deserves a closer look.
 
         Args:
             thing: the object.
         """
-        return isinstance(thing, asyncio.Future) and peek_exception(thing) is not None
+        future: AnyFuture = thing
+        return isinstance(thing, asyncio.Future) and peek_exception(future) is not None
 
     def compare(self, judgement: Judgement) -> list[Suspect]:
         """Return the failed tasks and futures that nobody has looked at."""
@@ -71,9 +74,9 @@ class UnretrievedExceptions:
             if self.is_candidate(task) and judgement.concerns(owner := self._births.owner(task))
         ]
         futures = [
-            self._suspect(thing, judgement.owner)
+            self._suspect(cast("AnyFuture", thing), judgement.owner)
             for thing in judgement.young
-            if isinstance(thing, asyncio.Future) and self.is_candidate(thing)
+            if self.is_candidate(thing)
         ]
         return tasks + futures
 
@@ -86,7 +89,7 @@ class UnretrievedExceptions:
         Returns:
             Whether it was an exception that nobody looked at.
         """
-        future = context.get("future")
+        future: AnyFuture | None = context.get("future")
         exc = context.get("exception")
         if exc is None or future is None or not str(context.get("message", "")).endswith(_MESSAGE):
             return False
@@ -102,7 +105,7 @@ class UnretrievedExceptions:
         tasks = [ref() for ref in watch.tasks]
         return [task for task in tasks if task is not None and task.done()]
 
-    def _suspect(self, future: asyncio.Future[Any], owner: Owner | None) -> Suspect:
+    def _suspect(self, future: AnyFuture, owner: Owner | None) -> Suspect:
         def describe(blamed: OwnerInfo) -> Finding:
             exc = peek_exception(future)
             assert exc is not None, "asked while the exception is still there"
@@ -114,10 +117,9 @@ class UnretrievedExceptions:
 
         return Suspect(future, owner, describe, adopt, lambda: forget_exception(future))
 
-    def _describe(self, future: asyncio.Future[Any], exc: BaseException, owner: OwnerInfo) -> Finding:
+    def _describe(self, future: AnyFuture, exc: BaseException, owner: OwnerInfo) -> Finding:
         if isinstance(future, asyncio.Task):
-            subject, target = describe_task(future), target_of(future)
-            created = self._births.created(future)
+            subject, target, created = describe_task(future), target_of(future), self._births.created(future)
         else:
             subject, target = "future", type(exc).__qualname__
             created = self._sites.from_traceback(exc)

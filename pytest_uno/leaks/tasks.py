@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import re
-import types
 import weakref
 
 from pytest_uno.clock.await_graph import awaiters, waiting_frames
 from pytest_uno.leaks.judging import Judgement, Ledger, Suspect
-from pytest_uno.leaks.model import Finding, Frame, OwnerInfo
+from pytest_uno.leaks.model import Finding, OwnerInfo
 from pytest_uno.leaks.owners import Owner
 from pytest_uno.leaks.settling import settle
 from pytest_uno.leaks.sites import Sites
@@ -75,7 +73,7 @@ class PendingTasks:
             subject=f"{describe_task(task)} was destroyed while it was pending",
             target=target_of(task),
             created=self._births.created(task),
-            waiting_at=self._waiting_at(task),
+            waiting_at=self._sites.select(waiting_frames(task)),
             awaited_by=None,
             owner=_NOBODY,
         )
@@ -86,18 +84,13 @@ class PendingTasks:
 
     def _suspect(self, task: AnyTask, awaiter: AnyTask | None) -> Suspect:
         def describe(owner: OwnerInfo) -> Finding:
-            waiting_at = self._waiting_at(task)
-            state = ""
-            if task.cancelling():
-                state = ", cancelled but not done"
-            elif not waiting_at:
-                state = ", which never started"
+            state = ", cancelled but not done" if task.cancelling() else ""
             return Finding(
                 rule="UNO101",
                 subject=describe_task(task) + state,
                 target=target_of(task),
                 created=self._births.created(task),
-                waiting_at=waiting_at,
+                waiting_at=self._sites.select(waiting_frames(task)),
                 awaited_by=None if awaiter is None else describe_task(awaiter),
                 owner=owner,
             )
@@ -106,15 +99,6 @@ class PendingTasks:
             self._births.adopt(task, owner)
 
         return Suspect(task, self._births.owner(task), describe, adopt)
-
-    def _waiting_at(self, task: AnyTask) -> tuple[Frame, ...]:
-        coroutine = task.get_coro()
-        if (
-            isinstance(coroutine, types.CoroutineType)
-            and inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED
-        ):
-            return ()
-        return self._sites.select(waiting_frames(task))
 
 
 def describe_task(task: AnyTask) -> str:

@@ -191,10 +191,10 @@ async def coroutine_awaited_late() -> None:
 @clean
 async def coroutine_expected_to_be_dropped() -> None:
     with pytest.warns(RuntimeWarning, match="was never awaited"):
-        work()
+        work()  # type: ignore[unused-coroutine]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        work()
+        work()  # type: ignore[unused-coroutine]
     assert len(caught) == 1
 
 

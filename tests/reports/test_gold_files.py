@@ -1,4 +1,4 @@
-"""The reports, letter for letter. After a wanted change: run once with UNO_WRITE_GOLD=1 and read the difference."""
+"""The reports, letter for letter. After a wanted change run with UNO_WRITE_GOLD=1 and read the difference."""
 
 from __future__ import annotations
 

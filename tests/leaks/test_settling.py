@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import asyncio
+
+from pytest_uno.leaks.settling import can_turn, reap, settle
+
+
+def test_a_closed_loop_is_left_alone() -> None:
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(asyncio.sleep(0))
+    loop.run_until_complete(task)
+    loop.close()
+    assert not can_turn(loop)
+    assert settle(loop, lambda: [task]) == [task]
+    assert reap(loop, [task]) == [task]
+
+
+def test_reaping_goes_on_in_real_time() -> None:
+    loop = asyncio.new_event_loop()
+
+    async def slow() -> None:
+        try:
+            await asyncio.sleep(30)
+        except asyncio.CancelledError:
+            for _ in range(3):
+                try:
+                    await asyncio.sleep(30)
+                except asyncio.CancelledError:
+                    continue
+            raise ValueError("in cleanup") from None
+
+    task = loop.create_task(slow())
+    loop.run_until_complete(asyncio.sleep(0))
+    naps: list[float] = []
+    assert reap(loop, [task], sleep=naps.append) == []
+    assert naps
+    assert task.done()
+    assert not task._log_traceback
+    loop.close()
+
+
+def test_reaping_is_bounded() -> None:
+    loop = asyncio.new_event_loop()
+    stop = False
+
+    async def stubborn() -> None:
+        while not stop:
+            try:
+                await asyncio.sleep(30)
+            except asyncio.CancelledError:
+                continue
+
+    task = loop.create_task(stubborn())
+    loop.run_until_complete(asyncio.sleep(0))
+    clock = iter([0.0, 0.1, 0.2, 0.3])
+    assert reap(loop, [task], now=lambda: next(clock), sleep=lambda _: None) == [task]
+    stop = True
+    task.cancel()
+    loop.run_until_complete(asyncio.wait([task]))
+    loop.close()
