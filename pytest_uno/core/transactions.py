@@ -150,7 +150,8 @@ class transaction(Generic[S]):  # noqa: N801 - used like a function, as asyncio.
         await await_uninterrupted(self._end(exc))
 
     async def _end(self, exc: BaseException | None) -> None:
-        _adopted.discard(self._root)
+        if self._root is not None:
+            _adopted.discard(self._root)
         if exc is None:
             await self._commit()
             return
