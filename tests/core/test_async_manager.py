@@ -107,8 +107,8 @@ def test_it_belongs_to_the_first_loop_that_uses_it() -> None:
         with pytest.raises(RuntimeError, match="manager 'global' was used in another event loop"):
             manager.create_task(coro)
         assert inspect.getcoroutinestate(coro) == inspect.CORO_CLOSED  # closed, not left unawaited
-        refusals: list[Coroutine[Any, Any, Any]] = [manager.start(), manager.shutdown()]
-        for refused in (*refusals, manager.register_resource([], close=print)):
+        registering: Coroutine[Any, Any, object] = manager.register_resource(object(), close=print)
+        for refused in (manager.start(), manager.shutdown(), registering):
             with pytest.raises(RuntimeError, match="another event loop"):
                 await refused
 
