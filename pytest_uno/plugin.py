@@ -1,1 +1,76 @@
-"""The pytest plugin: options, markers, registration."""
+"""The `pytest11` entry point: options, markers, registration.
+
+Nothing heavy is imported here, and a project without a uno test gets nothing but this: the rest of the harness is
+registered when the first test is adopted.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_uno.core.errors import compose_message
+from pytest_uno.harness.adoption import Adoption
+from pytest_uno.harness.collector import LeakCollector
+from pytest_uno.harness.marker import MARKER_HELP
+from pytest_uno.harness.pytest_internals import RUNNER_MODULE, check_pytest_asyncio
+from pytest_uno.harness.settings import SETTINGS, add_options, parse_settings
+
+__all__: list[str] = []
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Register the options."""
+    add_options(parser)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Load pytest-asyncio where plugins are not loaded by themselves (`PYTEST_DISABLE_PLUGIN_AUTOLOAD`)."""
+    plugins = early_config.pluginmanager
+    loaded = any(getattr(plugin, "__name__", "") == RUNNER_MODULE for plugin in plugins.get_plugins())
+    if not loaded and not plugins.is_blocked("asyncio"):
+        import pytest_asyncio.plugin
+
+        plugins.register(pytest_asyncio.plugin, "asyncio")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the settings, register the marker and the part of the harness that collection needs."""
+    config.addinivalue_line("markers", MARKER_HELP)
+    settings = config.stash[SETTINGS] = parse_settings(config)
+    blocked = config.pluginmanager.is_blocked("asyncio")
+    if blocked and settings.mode == "auto":
+        raise pytest.UsageError(
+            compose_message(
+                "uno_async_mode = auto needs pytest-asyncio, which is switched off",
+                cause="-p no:asyncio on the command line, in addopts or in PYTEST_ADDOPTS",
+                fix="remove -p no:asyncio, or set uno_async_mode = strict",
+                anchor="asyncio-blocked",
+            )
+        )
+    plugins = config.pluginmanager
+    if not hasattr(config, "workerinput"):  # an xdist worker's reports reach the controller
+        plugins.register(LeakCollector(config), "uno-collector")
+    plugins.register(
+        Adoption(asyncio_blocked=blocked, on_first_test=lambda: _register_harness(config)), "uno-adoption"
+    )
+    if not blocked:
+        from pytest_uno.harness import fixtures
+
+        plugins.register(fixtures, "uno-fixtures")
+
+
+def _register_harness(config: pytest.Config) -> None:
+    """Register what runs tests, with the first test that there is."""
+    check_pytest_asyncio()
+    from pytest_uno.harness.async_fixtures import AsyncFixtures
+    from pytest_uno.harness.fixtures import TEST_RUNNER
+    from pytest_uno.harness.run_state import RunState
+    from pytest_uno.harness.runner import TestRunner
+    from pytest_uno.harness.verdict import Verdicts
+
+    run = RunState(config)
+    verdicts = Verdicts()
+    config.stash[TEST_RUNNER] = test_runner = TestRunner(run, verdicts)
+    for name, plugin in (("fixtures", AsyncFixtures(run)), ("verdicts", verdicts), ("runner", test_runner)):
+        config.pluginmanager.register(plugin, f"uno-harness-{name}")

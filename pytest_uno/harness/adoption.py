@@ -1,0 +1,155 @@
+"""Collection: async tests that are ours become tests that pytest-asyncio runs.
+
+pytest-asyncio converts every item that carries its `asyncio` marker. So adopting a test means adding that marker, with
+the loop scope worked out, just before pytest-asyncio looks. That is at two places, because pytest first asks for the
+parameters of a test (`pytest_generate_tests`, on a definition that is thrown away) and then makes the items.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Generator
+from typing import Any
+
+import pytest
+
+from pytest_uno.core.errors import compose_message
+from pytest_uno.harness.loop_scopes import is_async_function, loop_scope_of_test
+from pytest_uno.harness.marker import check_marker, merge_markers, own_marker
+from pytest_uno.harness.pytest_internals import (
+    convert_item,
+    is_adopted_by_pytest_asyncio,
+    is_unittest_item,
+)
+
+__all__ = ["Adoption"]
+
+
+class Adoption:
+    """The plugin object that adopts tests at collection.
+
+    Args:
+        asyncio_blocked: pytest-asyncio was switched off with `-p no:asyncio`; adopting is an error then.
+        on_first_test: called once, when the first test is adopted.
+    """
+
+    def __init__(self, *, asyncio_blocked: bool, on_first_test: Callable[[], None]) -> None:
+        self._asyncio_blocked = asyncio_blocked
+        self._on_first_test: Callable[[], None] | None = on_first_test
+        self._asyncio_marks: dict[tuple[tuple[str, Any], ...], pytest.MarkDecorator] = {}
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> Generator[None, None, None]:
+        """Adopt the definition; wrappers run before pytest-asyncio's implementation, which reads the marker."""
+        self._adopt(metafunc.definition)
+        return (yield)
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_pycollect_makeitem(self) -> Generator[None, object, object]:
+        """Adopt the items; the innermost wrapper resumes first, before pytest-asyncio converts."""
+        result = yield
+        for node in result if isinstance(result, list) else (result,):
+            if isinstance(node, pytest.Function):
+                self._adopt(node)
+        return result
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Adopt tests that a conftest marked in its own implementation of this hook."""
+        for index, item in enumerate(items):
+            if not isinstance(item, pytest.Function) or is_adopted_by_pytest_asyncio(item):
+                continue
+            if is_unittest_item(item):
+                self._refuse_unittest(item)
+            elif own_marker(item) is not None and _async_function_of(item) is not None and self._adopt(item):
+                converted = convert_item(item)
+                if converted is not None:
+                    items[index] = converted
+
+    def _adopt(self, node: pytest.Function) -> bool:
+        func = _async_function_of(node)
+        if func is None:
+            self._refuse_sync(node)
+            return False
+        if is_unittest_item(node):
+            return False
+        merged = merge_markers(node)
+        if merged is None:
+            return False
+        if inspect.isasyncgenfunction(func):
+            pytest.fail(
+                compose_message(
+                    f"{node.nodeid}: an async generator cannot be a uno_async test",
+                    cause="the test contains a `yield`",
+                    fix="move what stands before and after the `yield` into an async fixture",
+                    anchor="async-generator-test",
+                ),
+                pytrace=False,
+            )
+        if self._asyncio_blocked:
+            pytest.fail(
+                compose_message(
+                    f"{node.nodeid}: a uno_async test needs pytest-asyncio, which is switched off",
+                    cause="-p no:asyncio on the command line, in addopts or in PYTEST_ADDOPTS",
+                    fix="remove -p no:asyncio",
+                    anchor="asyncio-blocked",
+                ),
+                pytrace=False,
+            )
+        self._give_asyncio_marker(node, merged)
+        if self._on_first_test is not None:
+            on_first_test, self._on_first_test = self._on_first_test, None
+            on_first_test()
+        return True
+
+    def _give_asyncio_marker(self, node: pytest.Function, merged: Any) -> None:
+        present = node.get_closest_marker("asyncio")
+        kwargs = dict(present.kwargs) if present is not None else {}
+        kwargs.update({key: merged[key] for key in ("loop_scope", "loop_factories") if key in merged})
+        if "loop_scope" not in kwargs and "scope" not in kwargs:
+            scope = loop_scope_of_test(node)
+            if scope != "function":
+                kwargs["loop_scope"] = scope
+        if present is not None and kwargs == present.kwargs:
+            return
+        key = tuple(sorted((name, tuple(v) if isinstance(v, list) else v) for name, v in kwargs.items()))
+        if key not in self._asyncio_marks:
+            self._asyncio_marks[key] = pytest.mark.asyncio(**kwargs)
+        node.add_marker(self._asyncio_marks[key], append=False)
+
+    def _refuse_sync(self, node: pytest.Function) -> None:
+        """A marker on the class or module says nothing about its sync tests; one on the test itself is a mistake."""
+        mark = own_marker(node)
+        if mark is None or mark.args == (False,) or node.name != getattr(node, "originalname", node.name):
+            return
+        check_marker(mark, node.nodeid)
+        pytest.fail(
+            compose_message(
+                f"{node.nodeid}: uno_async on a test that is not async",
+                fix="write `async def`, or remove the marker",
+                anchor="sync-test",
+            ),
+            pytrace=False,
+        )
+
+    def _refuse_unittest(self, item: pytest.Function) -> None:
+        mark = own_marker(item)
+        if mark is not None and mark.args != (False,):
+            raise pytest.UsageError(
+                compose_message(
+                    f"{item.nodeid}: uno_async on a method of a unittest.TestCase",
+                    cause="unittest runs its own tests; IsolatedAsyncioTestCase brings a loop of its own",
+                    fix="write the test as a function or in a plain class, or remove the marker",
+                    anchor="unittest-method",
+                )
+            )
+
+
+def _async_function_of(node: pytest.Function) -> Callable[..., Any] | None:
+    """Return the coroutine or async generator function behind a test, or None for a sync test."""
+    func: Any = node.obj
+    func = getattr(func, "__func__", func)
+    hypothesis = getattr(func, "hypothesis", None)
+    if hypothesis is not None and getattr(func, "is_hypothesis_test", False):
+        func = hypothesis.inner_test
+    return func if is_async_function(func) else None

@@ -1,0 +1,207 @@
+"""Fixtures of a uno test: their loop, their owner, and one task for the life of each async generator.
+
+pytest-asyncio runs the two halves of an async generator fixture in two tasks. A task group, a cancel scope or a
+timeout that is open across the `yield` then belongs to a task that has ended: it cannot be left properly, and when it
+fires nobody notices (pytest-asyncio issue 1191, anyio issue 74). Here one *host task* enters the generator, waits
+while the tests run, and leaves it. When it fails meanwhile, the running test is stopped at once and told which fixture
+crashed, instead of waiting for something that will never come (pytest-asyncio issue 1083).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_uno.harness.context_changes import apply_context_changes
+from pytest_uno.harness.loop_scopes import is_async_function, loop_scope_of_fixture
+from pytest_uno.harness.pytest_internals import (
+    RUNNER_MODULE,
+    forget_failed_setup,
+    mark_async_fixture,
+    resolve_fixture,
+    runner_fixture_name,
+    substitute_fixture_function,
+    test_loop_scope,
+    unmark_async_fixture,
+)
+from pytest_uno.harness.run_state import FixtureCrash, RunState, is_uno_test
+from pytest_uno.leaks.owners import OWNER, Owner
+
+__all__ = ["AsyncFixtures"]
+
+_HARNESS = __name__.rpartition(".")[0] + "."
+
+class AsyncFixtures:
+    """The plugin object around the set-up of every fixture."""
+
+    def __init__(self, run: RunState) -> None:
+        self._run = run
+        self._owners: dict[pytest.FixtureDef[Any], Owner] = {}
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_fixture_setup(
+        self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+    ) -> Generator[None, Any, Any]:
+        """Set up a fixture under its owner; an async one also gets its loop, its flags and its host task."""
+        func = fixturedef.func
+        if func.__module__ == RUNNER_MODULE or func.__module__.startswith(_HARNESS):
+            return (yield)  # the guard begins in there, and the owner it sets must stay
+        owner = self._begin_ownership(fixturedef, func)
+        token = OWNER.set(owner)
+        flags = None
+        item = request._pyfuncitem
+        if is_async_function(func) and is_uno_test(item):
+            scope = loop_scope_of_fixture(fixturedef, test_loop_scope(item))
+            flags = mark_async_fixture(func, scope)
+            if inspect.isasyncgenfunction(func):
+                substitute_fixture_function(fixturedef, _live_in_one_task(self._run, fixturedef, request, scope))
+        try:
+            result = yield
+        except BaseException:
+            forget_failed_setup(fixturedef)
+            raise
+        finally:
+            OWNER.reset(token)
+            if flags is not None:
+                substitute_fixture_function(fixturedef, func)
+                unmark_async_fixture(flags)
+        if fixturedef.scope != "function":
+            self._run.detection.retain(owner, result)
+        return result
+
+    def _begin_ownership(self, fixturedef: pytest.FixtureDef[Any], func: Callable[..., Any]) -> Owner:
+        file, line = self._place_of(func)
+        owner = Owner("fixture", fixturedef.argname, scope=fixturedef.scope, file=file, line=line)
+        self._owners[fixturedef] = owner
+        if fixturedef.scope == "function" and self._run.test is not None:
+            self._run.test.fixture_owners.append(owner)
+        return owner
+
+    def _place_of(self, func: Callable[..., Any]) -> tuple[str | None, int | None]:
+        code = getattr(inspect.unwrap(func), "__code__", None)
+        if code is None:
+            return None, None
+        path = Path(code.co_filename)
+        root = self._run.config.rootpath
+        return (path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)), code.co_firstlineno
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_fixture_post_finalizer(self, fixturedef: pytest.FixtureDef[Any]) -> None:
+        """End the ownership: from here on, what the fixture left is judged."""
+        owner = self._owners.pop(fixturedef, None)
+        if owner is not None:
+            owner.ended = True
+            self._run.detection.release(owner)
+
+
+def _live_in_one_task(
+    run: RunState, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest, loop_scope: str
+) -> Callable[..., Iterator[Any]]:
+    """Make a sync generator fixture of an async one: its generator lives in one host task."""
+    bound = resolve_fixture(fixturedef, request)
+    name = fixturedef.argname
+
+    def fixture(**kwargs: Any) -> Iterator[Any]:
+        runner = request.getfixturevalue(runner_fixture_name(loop_scope))
+        host = _FixtureHost(run, name, runner.get_loop(), bound(**kwargs))
+        value = host.enter(runner)
+        restore = apply_context_changes(host.context)
+        try:
+            yield value
+        finally:
+            host.leave(runner)
+            if restore is not None:
+                restore()
+
+    mark_async_fixture(fixture, loop_scope)  # pytest-asyncio then sees to the loop and to the order of teardown
+    return fixture
+
+
+class _FixtureHost:
+    """The task that an async generator fixture lives in."""
+
+    def __init__(
+        self, run: RunState, name: str, loop: asyncio.AbstractEventLoop, generator: AsyncGenerator[Any, None]
+    ) -> None:
+        self._run = run
+        self._name = name
+        self._loop = loop
+        self._generator = generator
+        self._ready: asyncio.Future[Any] = loop.create_future()
+        self._stop: asyncio.Future[None] = loop.create_future()
+        self._is_leaving = False
+        self._crashed = False
+        self.context = contextvars.copy_context()
+        self._task = loop.create_task(self._live(), name=f"fixture {name}", context=self.context)
+        run.host_tasks.add(self._task)
+        run.detection.exempt_task(self._task)
+
+    def enter(self, runner: Any) -> Any:
+        """Run the fixture up to its `yield` and return the value."""
+        runner.run(self._wait(self._ready))
+        if not self._ready.done():
+            self._ready.cancel()
+            return self._task.result()  # raises what the set-up raised
+        self._task.add_done_callback(self._on_end)
+        return self._ready.result()
+
+    def leave(self, runner: Any) -> None:
+        """Run the fixture from its `yield` to its end; raises what it raised."""
+        self._is_leaving = True
+        if not self._stop.done():
+            self._stop.set_result(None)
+        if not self._loop.is_closed():
+            runner.run(self._wait())
+        if self._task.done() and not self._crashed and not self._task.cancelled():
+            self._task.result()
+
+    async def _live(self) -> None:
+        generator = self._generator
+        value = await anext(generator)
+        self._ready.set_result(value)
+        del value
+        try:
+            await self._stop
+        except asyncio.CancelledError as cancelled:
+            # A cancel scope or task group that the fixture holds open has fired: it must see the cancellation.
+            try:
+                await generator.athrow(cancelled)
+            except StopAsyncIteration:
+                raise cancelled from None
+            raise self._yielded_twice() from None
+        try:
+            await anext(generator)
+        except StopAsyncIteration:
+            return
+        raise self._yielded_twice()
+
+    def _yielded_twice(self) -> ValueError:
+        return ValueError(f"async generator fixture {self._name!r} yielded more than once")
+
+    async def _wait(self, *also: asyncio.Future[Any]) -> None:
+        self._run.setup_task = asyncio.current_task()
+        try:
+            await asyncio.wait((self._task, *also), return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            self._task.cancel()
+            await asyncio.wait((self._task,))
+            raise
+        finally:
+            self._run.setup_task = None
+
+    def _on_end(self, task: asyncio.Task[Any]) -> None:
+        """Stop the running test when its fixture crashes."""
+        test = self._run.test
+        if self._is_leaving or task.cancelled() or test is None or (error := task.exception()) is None:
+            return
+        self._crashed = True
+        test.crash = FixtureCrash(self._name, error)
+        for other in asyncio.all_tasks(self._loop):
+            if other not in self._run.host_tasks and self._run.detection.owner_of(other) is test.owner:
+                other.cancel(f"fixture {self._name} crashed")

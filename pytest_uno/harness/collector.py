@@ -1,0 +1,89 @@
+"""The controller's side: gathers the leaks that travelled on reports, prints the leak report, writes the files.
+
+With pytest-xdist the workers judge and the controller gathers; without it, both are one process.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_uno.core.errors import compose_message
+from pytest_uno.harness.settings import SETTINGS
+
+if TYPE_CHECKING:
+    from pytest_uno.reports.groups import Group
+
+__all__ = ["LeakCollector"]
+
+
+class LeakCollector:
+    """The plugin object that gathers and reports; nothing of the reports is imported before there is a need."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._settings = config.stash[SETTINGS]
+        self._sightings: list[tuple[str, str | None, dict[str, Any]]] = []
+        self._tests: set[str] = set()
+        self._written: list[str] = []
+        self._groups_made: list[Group] | None = None
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Gather the leaks of a report; an attempt that is run again is not the last word."""
+        leaks = getattr(report, "uno_leaks", None)
+        if leaks is not None and report.outcome != "rerun":
+            self._tests.add(report.nodeid)
+            worker = getattr(report, "worker_id", None)
+            self._sightings.extend((report.nodeid, worker, leak) for leak in leaks)
+
+    def pytest_sessionfinish(self) -> None:
+        """Write the reports that were asked for, also when there is nothing to report."""
+        for target in self._settings.reports:
+            from pytest_uno.reports.json_report import render_json
+
+            text = render_json(self._groups())
+            try:
+                target.path.parent.mkdir(parents=True, exist_ok=True)
+                target.path.write_text(text, encoding="utf-8", newline="\n")
+            except OSError as exc:
+                raise pytest.UsageError(
+                    compose_message(
+                        f"cannot write the leak report {target.path}: {exc.strerror or exc}",
+                        fix="name a path that can be written: --uno-report json:PATH",
+                        anchor="report-not-written",
+                    )
+                ) from exc
+            self._written.append(f"{target.format} {target.path}")
+
+    @pytest.hookimpl
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print the leak report; a clean run prints nothing, or one line with -v."""
+        if self._sightings:
+            from pytest_uno.reports.terminal import render_summary
+
+            terminalreporter.section("leak report")
+            for line in render_summary(self._groups(), len(self._tests)):
+                terminalreporter.write_line(line)
+        elif self._tests and self._config.get_verbosity() > 0:
+            terminalreporter.write_line(f"leaks: none in {len(self._tests)} tests")
+        if self._written and (self._sightings or self._config.get_verbosity() > 0):
+            terminalreporter.write_line("wrote " + ", ".join(self._written))
+
+    def _groups(self) -> list[Group]:
+        if self._groups_made is None:
+            from pytest_uno.leaks.model import Finding
+            from pytest_uno.reports.groups import group_findings
+
+            found = [(Finding.from_json(leak["finding"]), test, worker) for test, worker, leak in self._sightings]
+            new = {
+                finding.fingerprint
+                for (finding, _, _), (_, _, leak) in zip(found, self._sightings, strict=True)
+                if leak["status"] == "new"
+            }
+            self._groups_made = [
+                group if group.fingerprint in new else dataclasses.replace(group, status="allowed")
+                for group in group_findings(found)
+            ]
+        return self._groups_made

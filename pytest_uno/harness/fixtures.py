@@ -1,0 +1,60 @@
+"""The fixtures that every project gets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_uno.core.errors import compose_message
+from pytest_uno.harness.pytest_internals import runner_fixture_name, test_loop_scope
+
+if TYPE_CHECKING:
+    from pytest_uno.core.async_manager import AsyncManager
+    from pytest_uno.harness.guard import TestGuard
+    from pytest_uno.harness.runner import TestRunner
+
+__all__ = ["GUARD", "GUARD_FIXTURE", "TEST_RUNNER", "uno_manager"]
+
+GUARD_FIXTURE = "_uno_guard"
+
+GUARD: pytest.StashKey[TestGuard] = pytest.StashKey()
+"""On an item, from the guard's beginning to its end."""
+
+TEST_RUNNER: pytest.StashKey[TestRunner] = pytest.StashKey()
+"""On the config, from the first adopted test on."""
+
+
+@pytest.fixture
+def uno_manager(request: pytest.FixtureRequest) -> AsyncManager:
+    """The `AsyncManager` of this test, which `get_async_manager()` returns inside it, too.
+
+    It is shut down when the test and its function-scoped fixtures are over: what it was given is closed then, and is
+    no leak. Function scope; needs a test marked `uno_async`.
+
+    Example:
+        @pytest.mark.uno_async
+        async def test_poller(uno_manager):
+            uno_manager.create_task(poll())
+    """
+    guard = request.node.stash.get(GUARD, None)
+    if guard is None:
+        pytest.fail(
+            compose_message(
+                f"{request.node.nodeid}: the fixture uno_manager needs a uno_async test",
+                cause="the test has no uno_async marker, or is not async",
+                fix="mark the async test with @pytest.mark.uno_async, or set uno_async_mode = auto",
+                anchor="manager-outside-test",
+            ),
+            pytrace=False,
+        )
+    return guard.test.manager
+
+
+@pytest.fixture(name=GUARD_FIXTURE)
+def _guard(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Guard a test whose loop is not its own; asks for the loop first, so that plain sync fixtures see it."""
+    runner = request.getfixturevalue(runner_fixture_name(test_loop_scope(request.node)))
+    test_runner = request.config.stash[TEST_RUNNER]
+    yield from test_runner.guard(request.node, runner, owns_loop=test_loop_scope(request.node) == "function")

@@ -1,0 +1,139 @@
+"""What happens around one test: the manager, the owner, the snapshots, and the check at the end.
+
+The order matters, and is the reason why this is one object with a beginning and an end:
+
+- It begins after the loop exists and before the first function-scoped fixture, so that fixtures find the manager.
+- It ends after the last function-scoped fixture and before the loop closes: a closing runner cancels everything
+  silently and would hide the leaks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from typing import Any
+
+import pytest
+
+from pytest_uno.core.async_manager import AsyncManager
+from pytest_uno.core.current_manager import current_manager
+from pytest_uno.harness.marker import TestOptions
+from pytest_uno.harness.run_state import RunState, TestRun
+from pytest_uno.harness.verdict import Verdicts
+from pytest_uno.leaks.model import Finding, Frame, OwnerInfo
+from pytest_uno.leaks.owners import OWNER
+
+__all__ = ["TestGuard"]
+
+
+class TestGuard:
+    """Guards one attempt at one test on one loop.
+
+    Args:
+        run: the state of the pytest run.
+        verdicts: who decides what findings mean.
+        item: the test.
+        options: its options.
+        runner: the runner of its loop.
+        owns_loop: the loop ends with the test.
+    """
+
+    __test__ = False
+
+    def __init__(
+        self,
+        run: RunState,
+        verdicts: Verdicts,
+        item: pytest.Item,
+        options: TestOptions,
+        runner: Any,
+        *,
+        owns_loop: bool,
+    ) -> None:
+        self._run = run
+        self._verdicts = verdicts
+        self._runner = runner
+        self._owns_loop = owns_loop
+        self._loop: asyncio.AbstractEventLoop = runner.get_loop()
+        self._test = TestRun(item, options, self._loop, AsyncManager(name=item.name))
+
+    @property
+    def test(self) -> TestRun:
+        """The test as the rest of the harness sees it."""
+        return self._test
+
+    def begin(self) -> None:
+        """Make the manager current, take the snapshots; must be called while the loop is not running."""
+        test, run = self._test, self._run
+        run.test = test
+        self._owner_token = OWNER.set(test.owner)
+        self._manager_token = current_manager.set(test.manager)
+        if not self._owns_loop:
+            asyncio.set_event_loop(self._loop)
+        self._snapshot = None
+        if test.options.leaks != "off":
+            self._handler = self._loop.get_exception_handler()
+            self._loop.set_exception_handler(self._on_loop_error)
+            run.detection.watch_loop(self._loop)
+            self._snapshot = run.detection.snapshot(test.owner)
+
+    def end(self) -> None:
+        """Shut the manager down, take the second snapshots, give the verdict.
+
+        Raises:
+            BaseException: the verdict, where it is an error of the teardown.
+        """
+        test, run = self._test, self._run
+        findings: list[Finding] = []
+        error: Exception | None = None
+        try:
+            for owner in test.fixture_owners:
+                owner.ended = True
+            test.owner.ended = True
+            if self._loop.is_closed():
+                findings = [_describe_closed_loop(test)]
+            else:
+                error = self._shut_manager_down()
+                if self._snapshot is not None:
+                    findings = run.detection.compare(self._snapshot, self._loop, loop_ends=self._owns_loop)
+        finally:
+            if self._snapshot is not None and not self._loop.is_closed():
+                if self._owns_loop:
+                    run.detection.unwatch_loop(self._loop)
+                self._loop.set_exception_handler(self._handler)
+            current_manager.reset(self._manager_token)
+            OWNER.reset(self._owner_token)
+            run.test = None
+        if run.teardown_item is test.item:
+            self._verdicts.judge_test(test, findings, error)
+
+    def _shut_manager_down(self) -> Exception | None:
+        manager = self._test.manager
+        if not manager.used or not manager.is_usable_in(self._loop):  # or a loop in a thread has taken it
+            return None
+        try:
+            self._runner.run(manager.shutdown(), context=contextvars.copy_context())
+        except Exception as exc:
+            return exc
+        return None
+
+    def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if self._run.detection.handle_loop_error(loop, context):
+            return
+        if self._handler is not None:
+            self._handler(loop, context)
+        else:
+            loop.default_exception_handler(context)
+
+
+def _describe_closed_loop(test: TestRun) -> Finding:
+    owner = OwnerInfo.of(test.owner)
+    return Finding(
+        rule="UNO901",
+        subject="the event loop was closed before the test was over, so nothing on it could be checked",
+        target=test.item.name,
+        created=(Frame(owner.file or "", owner.line or 1, owner.name, "", in_app=True),),
+        waiting_at=(),
+        awaited_by=None,
+        owner=owner,
+    )

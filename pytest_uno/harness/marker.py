@@ -1,0 +1,173 @@
+"""The `uno_async` marker: its keys, checked early, and how the markers of a test merge.
+
+The closest marker wins, key by key: a parameter's, then the function's, the class's, the module's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from pytest_uno.core.errors import compose_message
+from pytest_uno.harness.pytest_internals import SCOPES
+from pytest_uno.harness.settings import CLOCKS, LEVELS, SETTINGS, suggest
+
+__all__ = ["MARKER", "MARKER_HELP", "TestOptions", "merge_markers", "own_marker", "resolve_options"]
+
+MARKER = "uno_async"
+
+MARKER_HELP = (
+    "uno_async(clock=, real_timeout=, leaks=, loop_scope=, loop_factories=): run the async test with pytest-uno: its "
+    "own AsyncManager, leak checks, a real-time watchdog; uno_async(False) leaves it alone"
+)
+
+FOREIGN_MARKERS = ("anyio", "trio", "curio", "twisted", "gevent")
+"""Auto mode leaves tests of other frameworks alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class TestOptions:
+    """What one test asked for, markers and settings merged."""
+
+    __test__ = False
+
+    clock: str
+    real_timeout: float
+    leaks: str
+    run_timeout: float
+    """The real-time budget of the whole run, which also holds for set-up and teardown, where a wider fixture may be
+    built that the marker of this one test knows nothing of."""
+
+
+def _one_of(allowed: tuple[str, ...]) -> Callable[[object], str | None]:
+    def check(value: object) -> str | None:
+        if value in allowed:
+            return None
+        return suggest(str(value), allowed) + f"use {' or '.join(map(repr, allowed))}"
+
+    return check
+
+
+def _seconds(value: object) -> str | None:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf"):
+        return None
+    return "give seconds as a number of at least 0; 0 switches it off"
+
+
+def _factory_names(value: object) -> str | None:
+    if isinstance(value, list | tuple) and value and all(isinstance(name, str) and name for name in value):
+        return None
+    return "give a list of names that the hook pytest_asyncio_loop_factories returns"
+
+
+_KEYS: dict[str, Callable[[object], str | None]] = {
+    "clock": _one_of(CLOCKS),
+    "real_timeout": _seconds,
+    "leaks": _one_of(LEVELS),
+    "loop_scope": _one_of(SCOPES),
+    "loop_factories": _factory_names,
+}
+
+_LATER_KEYS = (
+    *("start", "timeout", "allow_leaks", "db", "db_conflict", "db_wait", "max_queries"),
+    *("schedules", "seed", "delay", "jitter", "timeouts", "explore_time"),
+)
+"""Keys whose parts of the harness are not in this version; refused, so that no test believes in them."""
+
+
+def check_marker(mark: pytest.Mark, where: str) -> None:
+    """Refuse a marker with arguments that it does not take.
+
+    Args:
+        mark: the marker.
+        where: the test that carries it, for the message.
+
+    Raises:
+        pytest.fail.Exception: it does; collection reports it.
+    """
+    if mark.args not in ((), (False,)) or (mark.args and mark.kwargs):
+        _refuse(
+            f"{where}: uno_async takes keyword arguments, or False alone, not {mark.args!r}",
+            "name the argument, for example uno_async(real_timeout=5)",
+        )
+    for key, value in mark.kwargs.items():
+        if key in _LATER_KEYS:
+            _refuse(
+                f"{where}: uno_async({key}=...) is not part of this version",
+                f"remove {key}=; this version knows {', '.join(_KEYS)}",
+            )
+        if key not in _KEYS:
+            known = (*_KEYS, *_LATER_KEYS)
+            _refuse(
+                f"{where}: uno_async got an unknown argument {key!r}",
+                suggest(key, known) + f"known arguments: {', '.join(_KEYS)}",
+            )
+        if key == "clock" and value == "virtual":
+            _refuse(f"{where}: uno_async(clock='virtual') is not part of this version", "use clock='real'")
+        if (fix := _KEYS[key](value)) is not None:
+            _refuse(f"{where}: uno_async({key}={value!r}) is not a value of {key}", fix)
+
+
+def _refuse(what: str, fix: str) -> None:
+    pytest.fail(compose_message(what, fix=fix, anchor="bad-marker"), pytrace=False)
+
+
+def own_marker(item: pytest.Item) -> pytest.Mark | None:
+    """Return the marker that stands on the test itself, not on its class or module."""
+    return next((mark for mark in item.own_markers if mark.name == MARKER), None)
+
+
+def _closest_first(item: pytest.Item) -> Iterator[pytest.Mark]:
+    callspec = getattr(item, "callspec", None)
+    of_params: list[pytest.Mark] = [] if callspec is None else [m for m in callspec.marks if m.name == MARKER]
+    yield from of_params
+    for mark in item.iter_markers(MARKER):
+        if not any(mark is of_param for of_param in of_params):
+            yield mark
+
+
+def merge_markers(item: pytest.Item, *, check: bool = True) -> Mapping[str, Any] | None:
+    """Return the merged arguments of a test's markers, or None when the test is not ours.
+
+    Raises:
+        pytest.fail.Exception: a marker has arguments that it does not take.
+    """
+    marks = list(_closest_first(item))
+    if check:
+        for mark in marks:
+            check_marker(mark, item.nodeid)
+    if not marks:
+        return {} if _is_wanted_by_auto_mode(item) else None
+    if marks[0].args == (False,):
+        return None
+    merged: dict[str, Any] = {}
+    for mark in reversed(marks):
+        merged.update(mark.kwargs)
+    return merged
+
+
+def _is_wanted_by_auto_mode(item: pytest.Item) -> bool:
+    if item.config.stash[SETTINGS].mode != "auto":
+        return False
+    if any(item.get_closest_marker(name) for name in FOREIGN_MARKERS):
+        return False
+    return "anyio_backend" not in getattr(item, "fixturenames", ())
+
+
+def resolve_options(item: pytest.Item, merged: Mapping[str, Any]) -> TestOptions:
+    """Merge a test's marker arguments with the settings of the run; a command line flag beats the marker."""
+    settings = item.config.stash[SETTINGS]
+
+    def pick(key: str, default: Any) -> Any:
+        flag = item.config.getoption(f"uno_{key}", None)
+        return default if flag is not None else merged.get(key, default)
+
+    return TestOptions(
+        clock=pick("clock", settings.clock),
+        real_timeout=float(pick("real_timeout", settings.real_timeout)),
+        leaks=pick("leaks", settings.leaks),
+        run_timeout=settings.real_timeout,
+    )

@@ -1,0 +1,199 @@
+"""Every private name of pytest and pytest-asyncio that the harness touches, each with its reason.
+
+pytest-asyncio keeps converting items, wrapping fixtures and owning loops; adopting a test means meeting it at a few
+places that have no public name. They stand here and nowhere else. `check_pytest_asyncio` looks at all of them when the
+first test is adopted, so that a release of pytest-asyncio that moved one ends in one clear sentence instead of an
+error somewhere inside a test; the version cap in pyproject.toml is what the test matrix has verified.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, cast
+
+import pytest
+
+from pytest_uno.core.errors import compose_message
+
+__all__ = [
+    "RUNNER_MODULE",
+    "SCOPES",
+    "check_pytest_asyncio",
+    "convert_item",
+    "fixture_definitions",
+    "fixture_loop_scope",
+    "forget_failed_setup",
+    "ini_keys",
+    "is_adopted_by_pytest_asyncio",
+    "is_unittest_item",
+    "mark_async_fixture",
+    "protocol_implementers",
+    "resolve_fixture",
+    "run_test_phases",
+    "runner_fixture_name",
+    "substitute_fixture_function",
+    "test_loop_scope",
+    "unmark_async_fixture",
+]
+
+RUNNER_MODULE = "pytest_asyncio.plugin"
+"""Where the runner fixtures come from: they are recognised by the module of their function."""
+
+SCOPES = ("session", "package", "module", "class", "function")
+"""pytest's scopes, the widest first."""
+
+_PLUGIN_NAMES = ("PytestAsyncioFunction", "_function_scoped_runner", "_session_scoped_runner")
+_ITEM_NAMES = ("item_subclass_for", "_from_function", "_loop_scope")
+
+
+def runner_fixture_name(scope: str) -> str:
+    """Return the name of pytest-asyncio's fixture that owns the loop of a scope."""
+    return f"_{scope}_scoped_runner"
+
+
+def check_pytest_asyncio() -> None:
+    """See that pytest-asyncio still has every private name that the harness needs.
+
+    Raises:
+        pytest.UsageError: one is missing.
+    """
+    import pytest_asyncio
+    import pytest_asyncio.plugin as plugin
+
+    missing = [name for name in _PLUGIN_NAMES if not hasattr(plugin, name)]
+    item = getattr(plugin, "PytestAsyncioFunction", None)
+    missing += [f"PytestAsyncioFunction.{name}" for name in _ITEM_NAMES if item and not hasattr(item, name)]
+    if missing:
+        raise pytest.UsageError(
+            compose_message(
+                f"pytest-asyncio {pytest_asyncio.__version__} has no {', '.join(missing)}",
+                cause="this version of pytest-asyncio is newer or older than what pytest-uno was tested with",
+                fix="install the versions that pytest-uno asks for: pip install --upgrade pytest-uno pytest-asyncio",
+                anchor="pytest-asyncio-version",
+            )
+        )
+
+
+def convert_item(item: pytest.Function) -> pytest.Function | None:
+    """Make pytest-asyncio's item of an async test that was collected as a plain one, or None if there is none.
+
+    pytest-asyncio converts while collecting; a marker that a conftest adds in `pytest_collection_modifyitems` comes
+    too late for that.
+    """
+    from pytest_asyncio.plugin import PytestAsyncioFunction
+
+    subclass = PytestAsyncioFunction.item_subclass_for(item)
+    return None if subclass is None else subclass._from_function(item)
+
+
+def is_adopted_by_pytest_asyncio(item: pytest.Item) -> bool:
+    """Tell whether pytest-asyncio runs this item."""
+    return hasattr(item, "_loop_scope") and item.get_closest_marker("asyncio") is not None
+
+
+def is_unittest_item(item: pytest.Item) -> bool:
+    """Tell whether an item is a method of a `unittest.TestCase`; its class is private to pytest."""
+    return any(cls.__name__ == "TestCaseFunction" for cls in type(item).__mro__)
+
+
+def test_loop_scope(item: pytest.Item) -> str:
+    """Return the scope of the loop that pytest-asyncio runs this item on."""
+    return cast("str", item._loop_scope)  # type: ignore[attr-defined]
+
+
+def _base_function(func: Any) -> Any:
+    return getattr(func, "__func__", func)
+
+
+def fixture_loop_scope(func: Callable[..., Any]) -> str | None:
+    """Return the `loop_scope` that `pytest_asyncio.fixture` was given for this function, if any."""
+    return getattr(_base_function(func), "_loop_scope", None)
+
+
+def mark_async_fixture(func: Callable[..., Any], loop_scope: str) -> tuple[Any, Any, Any]:
+    """Flag a function as an async fixture of a loop scope; returns what `unmark_async_fixture` takes.
+
+    With the two flags pytest-asyncio also handles a plain `@pytest.fixture` in its strict mode.
+    """
+    base = _base_function(func)
+    state = (base, base.__dict__.get("_force_asyncio_fixture"), base.__dict__.get("_loop_scope"))
+    base._force_asyncio_fixture = True
+    base._loop_scope = loop_scope
+    return state
+
+
+def unmark_async_fixture(state: tuple[Any, Any, Any]) -> None:
+    """Put the two flags back."""
+    base, forced, scope = state
+    for name, value in (("_force_asyncio_fixture", forced), ("_loop_scope", scope)):
+        if value is None:
+            base.__dict__.pop(name, None)
+        else:
+            setattr(base, name, value)
+
+
+def is_marked_async_fixture(func: Callable[..., Any]) -> bool:
+    """Tell whether a function carries pytest-asyncio's flag."""
+    return bool(getattr(_base_function(func), "_force_asyncio_fixture", False))
+
+
+def fixture_definitions(node: pytest.Item) -> Mapping[str, Sequence[pytest.FixtureDef[Any]]]:
+    """Return the fixtures that a test asks for, by name; the last definition is the one in force."""
+    info = getattr(node, "_fixtureinfo", None)
+    return {} if info is None else cast("Mapping[str, Sequence[pytest.FixtureDef[Any]]]", info.name2fixturedefs)
+
+
+def resolve_fixture(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> Callable[..., Any]:
+    """Return a fixture's function bound to the instance of the requesting test, as pytest does itself."""
+    from _pytest.fixtures import resolve_fixture_function
+
+    return resolve_fixture_function(fixturedef, request)
+
+
+def substitute_fixture_function(fixturedef: pytest.FixtureDef[Any], func: Callable[..., Any]) -> None:
+    """Replace the function of a fixture for the length of its set-up, as pytest-asyncio does itself."""
+    fixturedef.func = func  # type: ignore[misc]
+
+
+def forget_failed_setup(fixturedef: pytest.FixtureDef[Any]) -> None:
+    """Clear what an unfinished set-up left in a fixture definition.
+
+    pytest 9.2: a fixture that fails before it has a cached result keeps its finalizer, and the next test that uses it
+    trips over an assertion.
+    """
+    if fixturedef.cached_result is None:
+        fixturedef._finalizers.clear()
+
+
+def run_test_phases(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Run set-up, call and teardown of an item without logging; the caller logs the reports.
+
+    `runtestprotocol(log=False)` is what pytest-rerunfailures and pytest-forked call, too.
+    """
+    from _pytest.runner import runtestprotocol
+
+    runtestprotocol(item, log=False, nextitem=nextitem)
+
+
+def protocol_implementers(item: pytest.Item, ours: object) -> Iterable[Any]:
+    """Return the other implementations of `pytest_runtest_protocol`, first in line first, without pytest's own."""
+    from _pytest import runner
+
+    for impl in reversed(item.ihook.pytest_runtest_protocol.get_hookimpls()):
+        if not (impl.wrapper or impl.hookwrapper) and impl.plugin is not ours and impl.plugin is not runner:
+            yield impl
+
+
+def make_call_info(
+    excinfo: pytest.ExceptionInfo[BaseException], report: pytest.TestReport
+) -> pytest.CallInfo[None]:
+    """Make the call information of a call that ended with this exception."""
+    return pytest.CallInfo(
+        None, excinfo, report.start, report.stop, report.duration, "call", _ispytest=True
+    )
+
+
+def ini_keys(config: pytest.Config) -> Iterable[str]:
+    """Return the names that the ini file sets; `Config.inicfg` is deprecated since pytest 9.2."""
+    ini = getattr(config, "_inicfg", None)
+    return tuple(config.inicfg if ini is None else ini)

@@ -1,0 +1,110 @@
+"""What the parts of the harness share: the run, and the test that is being run."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_uno.harness.marker import TestOptions, merge_markers, resolve_options
+from pytest_uno.harness.pytest_internals import is_adopted_by_pytest_asyncio
+from pytest_uno.harness.settings import SETTINGS
+from pytest_uno.leaks.detection import LeakDetection
+from pytest_uno.leaks.owners import Owner
+
+if TYPE_CHECKING:
+    from pytest_uno.core.async_manager import AsyncManager
+    from pytest_uno.harness.watchdog import Watchdog
+
+__all__ = ["FixtureCrash", "RunState", "TestRun", "is_uno_test", "options_of"]
+
+
+class FixtureCrash:
+    """An async fixture that failed while the test was running."""
+
+    __slots__ = ("error", "name")
+
+    def __init__(self, name: str, error: BaseException) -> None:
+        self.name = name
+        self.error = error
+
+
+class TestRun:
+    """One attempt at one test, from the guard's set-up to its teardown."""
+
+    __test__ = False
+    __slots__ = ("crash", "fixture_owners", "item", "loop", "manager", "options", "owner")
+
+    def __init__(
+        self,
+        item: pytest.Item,
+        options: TestOptions,
+        loop: asyncio.AbstractEventLoop,
+        manager: AsyncManager,
+    ) -> None:
+        self.item = item
+        self.options = options
+        self.loop = loop
+        self.manager = manager
+        file, line, _ = item.location
+        self.owner = Owner("test", item.name, scope="function", file=file, line=None if line is None else line + 1)
+        self.fixture_owners: list[Owner] = []
+        self.crash: FixtureCrash | None = None
+
+
+class RunState:
+    """One pytest run with uno tests in it.
+
+    Attributes:
+        detection: the leak detectors of the run.
+        test: the test between its guard's set-up and teardown.
+        teardown_item: the item whose teardown phase is running. After Ctrl-C fixtures end in `pytest_sessionfinish`,
+            where an exception would crash pytest: nothing is blamed there.
+        host_tasks: the tasks that async generator fixtures live in.
+        setup_task: the task that waits for a fixture's set-up or teardown right now.
+        watchdog: the watchdog, from the first test with a real-time budget on.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.settings = config.stash[SETTINGS]
+        self.detection = LeakDetection(root=config.rootpath)
+        self.test: TestRun | None = None
+        self.teardown_item: pytest.Item | None = None
+        self.host_tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
+        self.setup_task: asyncio.Task[Any] | None = None
+        self.watchdog: Watchdog | None = None
+
+
+_OPTIONS: pytest.StashKey[TestOptions | None] = pytest.StashKey()
+
+
+def options_of(item: pytest.Item) -> TestOptions | None:
+    """Return the options of a test, or None when it is not ours.
+
+    Worked out when the test is about to run, because a conftest may add markers after collection.
+
+    Raises:
+        pytest.fail.Exception: a marker has arguments that it does not take.
+    """
+    try:
+        return item.stash[_OPTIONS]
+    except KeyError:
+        pass
+    options = None
+    if is_adopted_by_pytest_asyncio(item):
+        merged = merge_markers(item)
+        if merged is not None:
+            options = resolve_options(item, merged)
+    item.stash[_OPTIONS] = options
+    return options
+
+
+def is_uno_test(item: pytest.Item) -> bool:
+    """Tell whether a test is ours; a test with an unusable marker is not, its set-up says why."""
+    try:
+        return options_of(item) is not None
+    except pytest.fail.Exception:
+        return False

@@ -1,0 +1,266 @@
+"""The hooks around one test: where the guard stands, what the watchdog watches, how wider loops end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import Any
+
+import pytest
+
+from pytest_uno.core.errors import compose_message
+from pytest_uno.harness.fixtures import GUARD, GUARD_FIXTURE
+from pytest_uno.harness.guard import TestGuard
+from pytest_uno.harness.light_runner import LightRunner
+from pytest_uno.harness.loop_scopes import is_async_function
+from pytest_uno.harness.pytest_internals import (
+    RUNNER_MODULE,
+    fixture_definitions,
+    is_marked_async_fixture,
+    mark_async_fixture,
+    runner_fixture_name,
+    substitute_fixture_function,
+    test_loop_scope,
+    unmark_async_fixture,
+)
+from pytest_uno.harness.run_state import RunState, is_uno_test, options_of
+from pytest_uno.harness.verdict import Verdicts
+from pytest_uno.leaks.owners import Owner
+
+__all__ = ["FixtureCrashError", "TestRunner"]
+
+_PLACED: pytest.StashKey[bool] = pytest.StashKey()
+_PLAIN_ASYNC_FIXTURES: pytest.StashKey[list[Callable[..., Any]]] = pytest.StashKey()
+
+
+class FixtureCrashError(pytest.fail.Exception):
+    """A fixture failed while the test was running."""
+
+    __module__ = "builtins"  # pytest shows `FixtureCrashError: ...`, without a module path
+
+    def __init__(self, name: str, error: BaseException) -> None:
+        super().__init__(
+            compose_message(
+                f"fixture {name!r} crashed while the test was running: {error!r}",
+                fix="see the cause of this error; the test was stopped because its fixture is gone",
+                anchor="fixture-crash",
+            ),
+            pytrace=True,
+        )
+
+
+class TestRunner:
+    """The plugin object around set-up, call and teardown of a test."""
+
+    __test__ = False
+
+    def __init__(self, run: RunState, verdicts: Verdicts) -> None:
+        self._run = run
+        self._verdicts = verdicts
+
+    # -- set-up
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, None, None]:
+        """Watch the set-up."""
+        with self._watched(item, "the set-up of the test", self._run_timeout(item)):
+            return (yield)
+
+    @pytest.hookimpl(specname="pytest_runtest_setup", tryfirst=True)
+    def pytest_runtest_setup_place_guard(self, item: pytest.Item) -> None:
+        """Put the guard before the first function-scoped fixture.
+
+        Not in the wrapper: it raises for an unusable marker, and pytest's own wrappers must have begun by then. The
+        name needs the prefix (pytest issue 11307).
+        """
+        options = options_of(item)
+        if options is None:
+            return
+        if options.leaks != "off":
+            self._run.detection.install()  # before wider fixtures are set up: they may leak, too
+        if _PLACED not in item.stash:
+            item.stash[_PLACED] = True
+            self._place_guard(item)
+
+    @staticmethod
+    def _run_timeout(item: pytest.Item) -> float:
+        options = options_of(item) if is_uno_test(item) else None
+        return 0.0 if options is None else options.run_timeout
+
+    def _place_guard(self, item: pytest.Item) -> None:
+        guard = self._guard_fixture(item)
+        definitions = fixture_definitions(item)
+        names: list[str] = [name for name in item.fixturenames if name != guard]  # type: ignore[attr-defined]
+        place = next(
+            (
+                index
+                for index, name in enumerate(names)
+                if name != "request" and definitions.get(name) and definitions[name][-1].scope == "function"
+            ),
+            len(names),
+        )
+        item.fixturenames = [*names[:place], guard, *names[place:]]  # type: ignore[attr-defined]
+        item.stash[_PLAIN_ASYNC_FIXTURES] = [
+            defs[-1].func for defs in definitions.values() if defs and is_async_function(defs[-1].func)
+        ]
+
+    def _guard_fixture(self, item: pytest.Item) -> str:
+        """Name the fixture that carries the guard: the runner itself where it is ours."""
+        return runner_fixture_name("function") if self._runs_light(item) else GUARD_FIXTURE
+
+    @staticmethod
+    def _runs_light(item: pytest.Item) -> bool:
+        policies = fixture_definitions(item).get("event_loop_policy", ())
+        return len(policies) <= 1 and test_loop_scope(item) == "function"
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_fixture_setup(
+        self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+    ) -> Generator[None, Any, Any]:
+        """Give a test of ours a light runner, and wider runners a check before they close."""
+        func = fixturedef.func
+        if func.__module__ != RUNNER_MODULE or not fixturedef.argname.endswith("_scoped_runner"):
+            return (yield)
+        item = request._pyfuncitem
+        if fixturedef.scope == "function":
+            if not is_uno_test(item) or not self._runs_light(item):
+                return (yield)
+            substitute_fixture_function(fixturedef, self._light_runner)
+            try:
+                return (yield)
+            finally:
+                substitute_fixture_function(fixturedef, func)
+        runner = yield
+        if isinstance(runner, asyncio.Runner):  # not so with --setup-plan
+            if self._run.settings.leaks != "off":
+                self._run.detection.watch_loop(runner.get_loop())
+            request.addfinalizer(lambda: self._check_wider_loop(runner, fixturedef.scope))
+        return runner
+
+    def _light_runner(self, request: pytest.FixtureRequest, **fixtures: Any) -> Iterator[LightRunner]:
+        """Runner and guard in one generator: one fixture less for each test."""
+        config = request.config
+        runner = LightRunner(
+            debug=bool(config.getoption("asyncio_debug", None)) or config.getini("asyncio_debug") in (True, "true"),
+            loop_factory=fixtures.get("_asyncio_loop_factory"),
+        )
+        try:
+            yield from self.guard(request.node, runner, owns_loop=True)
+        finally:
+            runner.close()
+
+    def guard(self, item: pytest.Item, runner: Any, *, owns_loop: bool) -> Iterator[Any]:
+        """Guard a test between the two halves of a fixture, whose value is the runner."""
+        options = options_of(item)
+        if options is None:
+            yield runner
+            return
+        guard = TestGuard(self._run, self._verdicts, item, options, runner, owns_loop=owns_loop)
+        item.stash[GUARD] = guard
+        guard.begin()
+        try:
+            yield runner
+        finally:
+            del item.stash[GUARD]
+            guard.end()
+
+    # -- call
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
+        """Watch the test, and say what really happened when it was cancelled from outside."""
+        options = options_of(item)
+        if options is None:
+            return (yield)
+        flags = [
+            mark_async_fixture(func, "function")
+            for func in item.stash[_PLAIN_ASYNC_FIXTURES]
+            if not is_marked_async_fixture(func)  # or pytest-asyncio warns about plain fixtures in strict mode
+        ]
+        try:
+            with self._watched(item, "the test", options.real_timeout):
+                return (yield)
+        except asyncio.CancelledError:
+            crash = self._run.test.crash if self._run.test is not None else None
+            if crash is None:
+                raise
+            raise FixtureCrashError(crash.name, crash.error) from crash.error
+        finally:
+            for flag in flags:
+                unmark_async_fixture(flag)
+
+    # -- teardown
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, None, None]:
+        """Mark the phase in which blame may be given; what no loop knew of is blamed last."""
+        run = self._run
+        run.teardown_item = item
+        try:
+            with self._watched(item, "the teardown of the test", self._run_timeout(item)):
+                result = yield
+            self._verdicts.judge_fixtures(item, run.settings.leaks, run.detection.drain())
+            return result
+        finally:
+            run.teardown_item = None
+
+    def _check_wider_loop(self, runner: asyncio.Runner, scope: str) -> None:
+        """Judge a wider loop: its async fixtures are gone, and it is still open."""
+        run = self._run
+        if run.teardown_item is None or run.settings.leaks == "off" or runner.get_loop().is_closed():
+            return
+        unknown = Owner("session", f"the {scope} loop", scope=scope)
+        findings = run.detection.judge_loop(runner.get_loop(), default_owner=unknown)
+        run.detection.unwatch_loop(runner.get_loop())
+        self._verdicts.judge_fixtures(run.teardown_item, run.settings.leaks, findings)
+
+    # -- watchdog
+    def _watched(self, item: pytest.Item, what: str, seconds: float) -> _Watched:
+        return _Watched(self._run, item, what, seconds)
+
+    def pytest_unconfigure(self) -> None:
+        """End the watchdog's thread and take the detectors' hooks out."""
+        if self._run.watchdog is not None:
+            self._run.watchdog.close()
+        self._run.detection.remove()
+
+
+class _Watched:
+    """Watches a block of the run, if there is a budget; turns what the watchdog caused into its own error."""
+
+    def __init__(self, run: RunState, item: pytest.Item, what: str, seconds: float) -> None:
+        self._run = run
+        self._watch = None
+        if seconds > 0:
+            from pytest_uno.harness.watchdog import Watch, Watchdog
+
+            if run.watchdog is None:
+                run.watchdog = Watchdog()
+            self._watch = Watch(f"{what} {item.name}", seconds, self._find_loop, self._tasks, self._label)
+
+    def __enter__(self) -> None:
+        if self._watch is not None and self._run.watchdog is not None:
+            self._run.watchdog.start(self._watch)
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        if self._watch is None or self._run.watchdog is None:
+            return
+        self._run.watchdog.stop()
+        if self._watch.fired:
+            raise self._watch.error() from error
+
+    def _find_loop(self) -> asyncio.AbstractEventLoop | None:
+        if self._run.setup_task is not None:
+            return self._run.setup_task.get_loop()
+        return None if self._run.test is None else self._run.test.loop
+
+    def _tasks(self) -> Iterable[asyncio.Task[Any]]:
+        test, run = self._run.test, self._run
+        if run.setup_task is not None:
+            yield run.setup_task
+        if test is not None:
+            for task in asyncio.all_tasks(test.loop):
+                owner = run.detection.owner_of(task)
+                if task not in run.host_tasks and (owner is test.owner or owner is None):
+                    yield task
+
+    def _label(self, task: asyncio.Task[Any]) -> str | None:
+        owner = self._run.detection.owner_of(task)
+        return None if owner is None else owner.describe()

@@ -1,0 +1,171 @@
+"""The options of the ini file and the command line, parsed once into one frozen object."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_uno.core.errors import compose_message
+from pytest_uno.harness.pytest_internals import ini_keys
+
+__all__ = ["CLOCKS", "LEVELS", "SETTINGS", "ReportTarget", "Settings", "add_options", "parse_settings"]
+
+MODES = ("strict", "auto")
+CLOCKS = ("real",)
+LEVELS = ("error", "warn", "off")
+REPORT_FORMATS = ("json",)
+
+_INI_OPTIONS: tuple[tuple[str, str, str, str | tuple[str, ...]], ...] = (
+    ("uno_async_mode", "string", "strict: marked tests only; auto: every async test", "strict"),
+    ("uno_clock", "string", "the clock of uno tests: real", "real"),
+    ("uno_real_timeout", "string", "real seconds after which a uno test is stopped; 0: never", "0"),
+    ("uno_leaks", "string", "what a leak does: error, warn or off", "error"),
+    ("uno_report", "linelist", "leak reports to write, one FORMAT[:PATH] a line; FORMAT is json", ()),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ReportTarget:
+    """One report that the run writes."""
+
+    format: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the user asked for, for the whole run."""
+
+    mode: str
+    clock: str
+    real_timeout: float
+    leaks: str
+    reports: tuple[ReportTarget, ...]
+
+
+SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Register the ini options and the command line flags."""
+    for name, kind, text, default in _INI_OPTIONS:
+        parser.addini(name, text, type=kind, default=default)  # type: ignore[arg-type]
+    group = parser.getgroup("uno", "pytest-uno: async tests without leaks")
+    group.addoption(
+        "--uno-async-mode", default=None, metavar="MODE", help="strict: marked tests only; auto: every async test"
+    )
+    group.addoption("--uno-clock", default=None, metavar="CLOCK", help="the clock of uno tests: real")
+    group.addoption(
+        "--uno-real-timeout",
+        default=None,
+        metavar="SECONDS",
+        help="real seconds after which a uno test is stopped with a picture of its tasks; 0: never",
+    )
+    group.addoption("--uno-leaks", default=None, metavar="LEVEL", help="what a leak does: error, warn or off")
+    group.addoption(
+        "--uno-report",
+        action="append",
+        default=None,
+        metavar="FORMAT[:PATH]",
+        help="write a leak report, for example json:leaks.json; may be repeated",
+    )
+
+
+def parse_settings(config: pytest.Config) -> Settings:
+    """Read and check every option of the run.
+
+    Raises:
+        pytest.UsageError: an option has a value that it does not take, or an ini option starting with `uno_` does
+            not exist.
+    """
+    _refuse_unknown_ini_options(config)
+    return Settings(
+        mode=_choice(config, "uno_async_mode", MODES),
+        clock=_choice(config, "uno_clock", CLOCKS),
+        real_timeout=_seconds(config, "uno_real_timeout"),
+        leaks=_choice(config, "uno_leaks", LEVELS),
+        reports=_reports(config),
+    )
+
+
+def suggest(word: str, known: Sequence[str]) -> str:
+    """Return `did you mean ...? ` for a misspelt word, or nothing."""
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean {close[0]!r}? " if close else ""
+
+
+def _value(config: pytest.Config, name: str) -> tuple[Any, str]:
+    given = config.getoption(name, None)
+    if given is not None:
+        return given, "--" + name.replace("_", "-")
+    return config.getini(name), f"ini option {name}"
+
+
+def _choice(config: pytest.Config, name: str, allowed: tuple[str, ...]) -> str:
+    value, where = _value(config, name)
+    if value not in allowed:
+        later = name == "uno_clock" and value == "virtual"
+        raise pytest.UsageError(
+            compose_message(
+                f"{where}: {value!r} is not one of {', '.join(allowed)}",
+                cause="the virtual clock is not part of this version" if later else None,
+                fix=suggest(str(value), allowed) + f"use {' or '.join(allowed)}",
+                anchor="bad-option",
+            )
+        )
+    return str(value)
+
+
+def _seconds(config: pytest.Config, name: str) -> float:
+    value, where = _value(config, name)
+    try:
+        seconds = float(value)
+        if not 0 <= seconds < float("inf"):
+            raise ValueError
+    except ValueError:
+        raise pytest.UsageError(
+            compose_message(
+                f"{where}: {value!r} is not a number of seconds",
+                fix="give seconds as a number of at least 0; 0 switches it off",
+                anchor="bad-option",
+            )
+        ) from None
+    return seconds
+
+
+def _reports(config: pytest.Config) -> tuple[ReportTarget, ...]:
+    flags: list[str] | None = config.getoption("uno_report", None)
+    targets: list[ReportTarget] = []
+    for spec, where in [
+        *((spec, "ini option uno_report") for spec in (config.getini("uno_report") if flags is None else ())),
+        *((spec, "--uno-report") for spec in flags or ()),
+    ]:
+        kind, _, path = spec.partition(":")
+        if kind not in REPORT_FORMATS:
+            raise pytest.UsageError(
+                compose_message(
+                    f"{where}: unknown report format {kind!r} in {spec!r}",
+                    fix=suggest(kind, REPORT_FORMATS) + "use json[:PATH]",
+                    anchor="bad-option",
+                )
+            )
+        targets.append(ReportTarget(kind, config.invocation_params.dir / (path or f"leaks.{kind}")))
+    return tuple(targets)
+
+
+def _refuse_unknown_ini_options(config: pytest.Config) -> None:
+    known = [name for name, *_ in _INI_OPTIONS]
+    for key in ini_keys(config):
+        if key.startswith("uno_") and key not in known:
+            raise pytest.UsageError(
+                compose_message(
+                    f"unknown ini option {key!r} in {config.inipath}",
+                    fix=suggest(key, known) + f"known options: {', '.join(known)}",
+                    anchor="unknown-ini-option",
+                )
+            )

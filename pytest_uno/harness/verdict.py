@@ -1,0 +1,202 @@
+"""Findings become outcomes: a leak of the test is one FAILED of that test.
+
+The check can only run when the test's fixtures are gone, in the teardown phase. pytest has logged the call as passed
+by then, and an exception would show as "1 passed, 1 error". So a clean call report is held until the teardown is over
+and, if the test leaked, made again as if the call had raised. Made again through pytest's own hook, so that xfail
+(strict, too), reruns and report recipes see what they always see. A leak of a fixture stays an error at teardown,
+under the fixture's name.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Generator, Sequence
+from typing import Any
+
+import pytest
+
+from pytest_uno.harness.pytest_internals import make_call_info, protocol_implementers, run_test_phases
+from pytest_uno.harness.run_state import TestRun, is_uno_test
+from pytest_uno.leaks.model import Finding
+from pytest_uno.reports.terminal import render_finding
+
+__all__ = ["LeakError", "UnoLeakWarning", "Verdicts"]
+
+
+class LeakError(pytest.fail.Exception):
+    """A test or a fixture left something behind."""
+
+    __module__ = "builtins"  # pytest shows `LeakError: ...`, without a module path
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        super().__init__("\n\n".join(render_finding(finding) for finding in findings), pytrace=False)
+
+
+class UnoLeakWarning(pytest.PytestWarning):
+    """A leak at level `warn`."""
+
+    __module__ = "pytest_uno"
+
+
+class _CallReport:
+    """The report of an item's call phase, until the teardown is over."""
+
+    __slots__ = ("is_clean", "report")
+
+    def __init__(self, report: pytest.TestReport, *, is_clean: bool) -> None:
+        self.report = report
+        self.is_clean = is_clean
+
+
+_CALL: pytest.StashKey[_CallReport] = pytest.StashKey()
+_HELD: pytest.StashKey[list[pytest.TestReport]] = pytest.StashKey()
+_LEAKS: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey()
+_FOLDING: pytest.StashKey[bool] = pytest.StashKey()
+
+
+class Verdicts:
+    """The plugin object that decides outcomes."""
+
+    def __init__(self) -> None:
+        self._last_logged: pytest.TestReport | None = None
+
+    # -- when reports are logged
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> object:
+        """Run the three phases of a uno test and log its reports, a clean call's after the teardown."""
+        if not is_uno_test(item):
+            return None
+        for other in protocol_implementers(item, self):  # pytest-rerunfailures and its like: theirs first
+            arguments = {"item": item, "nextitem": nextitem}
+            taken = other.function(*(arguments[name] for name in other.argnames))
+            if taken is not None:
+                return taken
+        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        held: list[pytest.TestReport] = []
+        item.stash[_HELD] = held
+        try:
+            run_test_phases(item, nextitem)
+        finally:
+            del item.stash[_HELD]
+            for report in held:
+                item.ihook.pytest_runtest_logreport(report=report)
+        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        return True
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[Any]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Log each report when pytest would, but hold a clean call's; leaks travel on a report as plain JSON."""
+        report = yield
+        if _FOLDING in item.stash or not is_uno_test(item):
+            return report
+        if call.when == "setup":
+            for key in (_CALL, _LEAKS):
+                if key in item.stash:
+                    del item.stash[key]
+        elif call.when == "call":
+            item.stash[_CALL] = _CallReport(report, is_clean=call.excinfo is None)
+        else:  # also when there is none: the collector counts the tests that were judged
+            report.uno_leaks = item.stash.get(_LEAKS, [])  # type: ignore[attr-defined]
+        held = item.stash.get(_HELD, None)
+        if held is not None:
+            if held or (call.when == "call" and call.excinfo is None):
+                held.append(report)
+            else:
+                item.ihook.pytest_runtest_logreport(report=report)
+        return report
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Remember what was logged last: a logged report cannot be changed any more."""
+        self._last_logged = report
+
+    # -- what a test or a fixture left
+    def judge_test(self, test: TestRun, findings: Sequence[Finding], error: Exception | None) -> None:
+        """Give a test its verdict; must be called in its teardown phase.
+
+        Args:
+            test: the test.
+            findings: what was found when it ended.
+            error: what the shutdown of its manager raised.
+
+        Raises:
+            LeakError: a function-scoped fixture leaked, or the call's report is out of reach.
+            Exception: `error`, when the call's report is out of reach.
+        """
+        item, call = test.item, test.item.stash.get(_CALL, None)
+        if test.options.leaks == "warn":
+            self._warn(item, findings)
+            findings = ()
+        if call is None or not call.is_clean:  # it failed or was skipped: no second verdict
+            if findings:
+                item.add_report_section("teardown", "leaks", str(LeakError(findings)))
+                _attach(item, findings)
+            if error is not None:
+                item.add_report_section("teardown", "manager", "".join(traceback.format_exception(error)))
+            return
+        own = [finding for finding in findings if finding.owner.kind != "fixture"]
+        of_fixtures = [finding for finding in findings if finding.owner.kind == "fixture"]
+        failure = _combine(own, error)
+        if failure is not None:
+            if self._last_logged is call.report:
+                _attach(item, own)
+                raise failure
+            self._fail_call(item, call.report, failure, own)
+        if of_fixtures:
+            _attach(item, of_fixtures)
+            raise LeakError(of_fixtures)
+
+    def judge_fixtures(self, item: pytest.Item, level: str, findings: Sequence[Finding]) -> None:
+        """Blame wider fixtures at the end of their scope, in the teardown phase of the last test.
+
+        Raises:
+            LeakError: there is something to blame, at level `error`.
+        """
+        if level == "warn":
+            self._warn(item, findings)
+        elif level == "error" and findings:
+            _attach(item, findings)
+            raise LeakError(findings)
+
+    def _warn(self, item: pytest.Item, findings: Sequence[Finding]) -> None:
+        if findings:
+            _attach(item, findings, status="allowed")
+        for finding in findings:
+            item.warn(UnoLeakWarning(render_finding(finding)))
+
+    def _fail_call(
+        self, item: pytest.Item, report: pytest.TestReport, failure: BaseException, findings: Sequence[Finding]
+    ) -> None:
+        """Make the call's report again, as if the call had raised; whoever holds the report sees the change."""
+        try:
+            raise failure
+        except BaseException:
+            excinfo = pytest.ExceptionInfo.from_current()
+        item.stash[_FOLDING] = True
+        try:
+            made = item.ihook.pytest_runtest_makereport(item=item, call=make_call_info(excinfo, report))
+        finally:
+            del item.stash[_FOLDING]
+        made.sections = report.sections
+        report.__dict__.clear()
+        report.__dict__.update(made.__dict__)
+        report.uno_leaks = [_as_plain_data(finding, "new") for finding in findings]  # type: ignore[attr-defined]
+
+
+def _combine(findings: Sequence[Finding], error: Exception | None) -> BaseException | None:
+    if not findings:
+        return error
+    leak = LeakError(findings)
+    if error is None:
+        return leak
+    return BaseExceptionGroup("the test left something behind, and its manager failed to shut down", [leak, error])
+
+
+def _as_plain_data(finding: Finding, status: str) -> dict[str, Any]:
+    return {"status": status, "finding": finding.to_json()}
+
+
+def _attach(item: pytest.Item, findings: Sequence[Finding], *, status: str = "new") -> None:
+    item.stash.setdefault(_LEAKS, []).extend(_as_plain_data(finding, status) for finding in findings)

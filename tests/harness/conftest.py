@@ -1,0 +1,76 @@
+"""A small project for the plugin to run in."""
+
+from __future__ import annotations
+
+# The inner runs restore sys.modules afterwards: what is imported here stays, and is the same in every run.
+import asyncio  # noqa: F401
+import json
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pytest_uno.harness.async_fixtures
+import pytest_uno.harness.runner
+import pytest_uno.harness.watchdog
+import pytest_uno.reports.groups
+import pytest_uno.reports.json_report
+import pytest_uno.reports.terminal  # noqa: F401
+
+INI = """
+[pytest]
+asyncio_default_fixture_loop_scope = function
+addopts = --import-mode=importlib -p no:cacheprovider -p no:randomly
+"""
+
+
+class Project:
+    """A project with one or more test files."""
+
+    def __init__(self, pytester: pytest.Pytester) -> None:
+        self.pytester = pytester
+        self.ini("")
+
+    def ini(self, lines: str) -> None:
+        """Write the ini file with these lines added."""
+        self.pytester.path.joinpath("pytest.ini").write_text(INI + textwrap.dedent(lines), encoding="utf-8")
+
+    def file(self, name: str, source: str) -> Path:
+        """Write a file."""
+        path = self.pytester.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("import asyncio\nimport pytest\n" + textwrap.dedent(source), encoding="utf-8")
+        return path
+
+    def run(self, source: str | None = None, *args: str) -> pytest.RunResult:
+        """Write test_it.py and run pytest on the project in this process."""
+        if source is not None:
+            self.file("test_it.py", source)
+        return self.pytester.runpytest_inprocess(*args)
+
+    def run_apart(self, source: str | None = None, *args: str) -> pytest.RunResult:
+        """Write test_it.py and run pytest on the project in a process of its own."""
+        if source is not None:
+            self.file("test_it.py", source)
+        return self.pytester.runpytest_subprocess(*args, timeout=120)
+
+    def leaks(self, path: str = "leaks.json") -> list[dict[str, Any]]:
+        """Read the leaks of the JSON report."""
+        leaks: list[dict[str, Any]] = json.loads(self.pytester.path.joinpath(path).read_text("utf-8"))["leaks"]
+        return leaks
+
+    @staticmethod
+    def lines_with(result: pytest.RunResult, *parts: str) -> Sequence[str]:
+        """Return the printed lines that hold all the parts."""
+        return [line for line in result.outlines if all(part in line for part in parts)]
+
+    def outcomes(self, result: pytest.RunResult) -> dict[str, int]:
+        """Return the outcomes without those that are zero."""
+        return {name: count for name, count in result.parseoutcomes().items() if count}
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester) -> Project:
+    return Project(pytester)

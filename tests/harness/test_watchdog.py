@@ -1,0 +1,135 @@
+"""The real-time watchdog: every kind of hang ends, with a picture, and the next test runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+HANGS = {
+    "await": "await asyncio.Event().wait()",
+    "sleep": "import time; time.sleep(60)",
+    "busy": """
+        n = 0
+        while True:
+            n += 1""",
+    "swallow": """
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            pass""",
+    "group": """
+        async def worker(lock):
+            async with lock:
+                pass
+        lock = asyncio.Lock()
+        async with lock, asyncio.TaskGroup() as group:
+            group.create_task(worker(lock), name="worker")""",
+}
+
+
+@pytest.mark.parametrize("kind", HANGS)
+def test_a_hung_test_fails_with_the_picture(project: Any, kind: str) -> None:
+    result = project.run_apart(
+        f"""
+    @pytest.mark.uno_async(real_timeout=0.2)
+    async def test_hangs():
+        {HANGS[kind]}
+
+    @pytest.mark.uno_async(real_timeout=30)
+    async def test_next(): ...
+    """
+    )
+    assert project.outcomes(result) == {"failed": 1, "passed": 1}
+    result.stdout.fnmatch_lines(
+        [
+            "*the test test_hangs was still running after 0.2 s of real time*",
+            "*the tasks, and who waits for whom:*",
+            "*test_hangs*",
+            "*fix: *real_timeout*",
+            "*docs: *#hung-test*",
+        ]
+    )
+    if kind == "group":
+        result.stdout.fnmatch_lines(["*worker*"])
+    if kind in ("sleep", "busy"):
+        result.stdout.fnmatch_lines(["*the main thread:*", "*test_it.py*in test_hangs*"])
+
+
+def test_a_session_fixture_that_hangs_in_setup(project: Any) -> None:
+    project.ini("uno_real_timeout = 0.2")
+    result = project.run_apart(
+        """
+    @pytest.fixture(scope="session")
+    async def hangs():
+        await asyncio.Event().wait()
+        yield
+
+    @pytest.fixture
+    async def hangs_at_the_end():
+        yield
+        await asyncio.Event().wait()
+
+    @pytest.mark.uno_async
+    async def test_it(hangs): ...
+
+    @pytest.mark.uno_async
+    async def test_end(hangs_at_the_end): ...
+
+    @pytest.mark.uno_async
+    async def test_next(): ...
+    """
+    )
+    assert project.outcomes(result) == {"errors": 2, "passed": 2}
+    result.stdout.fnmatch_lines(["*the set-up of the test test_it was still running after 0.2 s*"])
+    result.stdout.fnmatch_lines(["*the teardown of the test test_end was still running after 0.2 s*"])
+
+
+def test_a_marker_does_not_limit_the_setup(project: Any) -> None:
+    result = project.run(
+        """
+    import time
+
+    @pytest.fixture
+    def slow():
+        time.sleep(0.05)
+
+    @pytest.mark.uno_async(real_timeout=0.01)
+    async def test_it(slow): ...
+    """
+    )
+    assert project.outcomes(result) == {"passed": 1}
+
+
+def test_finally_blocks_run_before_the_failure(project: Any) -> None:
+    result = project.run_apart(
+        """
+    @pytest.mark.uno_async(real_timeout=0.2)
+    async def test_hangs():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            print("CLEANED UP")
+    """,
+        "-s",
+    )
+    assert project.outcomes(result) == {"failed": 1}
+    result.stdout.fnmatch_lines(["*CLEANED UP*"])
+
+
+def test_a_test_in_time_is_left_alone(project: Any) -> None:
+    result = project.run(
+        """
+    import signal
+
+    @pytest.mark.uno_async(real_timeout=60)
+    @pytest.mark.parametrize("n", [1, 2])
+    async def test_it(n): ...
+
+    def test_signal_handler_is_back():
+        if hasattr(signal, "SIGVTALRM"):
+            assert signal.getsignal(signal.SIGVTALRM) is signal.SIG_DFL
+    """
+    )
+    assert project.outcomes(result) == {"passed": 3}
