@@ -167,6 +167,8 @@ class Sites:
             path = _posix(file)
             if path.endswith(_ENDS) or any(folder in path for folder in _RUNNERS):
                 kind = _END
+            elif path.endswith(".pyx"):
+                kind = _LIBRARY  # Cython names its source relative to nowhere: in tracebacks only
             elif path.startswith("<"):
                 # Frozen modules and `exec` are nobody's; the examples of a docstring are the user's.
                 kind = _USER if path.startswith("<doctest") else _LIBRARY

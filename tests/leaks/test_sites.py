@@ -66,6 +66,7 @@ def test_frames_of_libraries_are_left_out(sites: Sites) -> None:
         ("/elsewhere/app.py", True),
         ("<doctest README.md[0]>", True),
         ("<string>", False),
+        ("uvloop/cbhandles.pyx", False),
         ("<frozen importlib._bootstrap>", False),
         (os.__file__, False),
         (doctest.__file__, False),

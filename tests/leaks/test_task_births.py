@@ -24,7 +24,7 @@ async def forever() -> None:
     await asyncio.Event().wait()
 
 
-class Bare(asyncio.tasks._PyTask):  # type: ignore[name-defined, misc]
+class Bare(asyncio.Task):  # type: ignore[type-arg]
     """A task that takes no attributes of others."""
 
     def __setattr__(self, name: str, value: object) -> None:

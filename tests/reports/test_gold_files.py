@@ -35,10 +35,10 @@ def test_summary(sightings: list[Any]) -> None:
 
 
 def test_json(sightings: list[Any]) -> None:
-    check("leaks.json", render_json(group_findings(sightings)))
+    check("report.json", render_json(group_findings(sightings)))
 
 
 def test_the_order_of_arrival_does_not_matter(sightings: list[Any]) -> None:
     random.Random(7).shuffle(sightings)
-    check("leaks.json", render_json(group_findings(sightings)))
+    check("report.json", render_json(group_findings(sightings)))
     check("summary.txt", "\n".join(render_summary(group_findings(sightings), 5)) + "\n")
