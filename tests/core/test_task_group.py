@@ -592,6 +592,26 @@ async def test_both_cancellations_when_the_body_ends_without_noticing(cancel_on_
 
 
 @both_modes
+async def test_both_cancellations_when_the_body_fails_without_noticing(cancel_on_error: bool) -> None:
+    events: list[str] = []
+
+    async def host() -> None:
+        try:
+            async with TaskGroup(cancel_on_error=cancel_on_error) as group:
+                group.cancel()
+                running_task().cancel()
+                raise ValueError
+        except* ValueError:
+            events.append("error")
+        await asyncio.sleep(0)
+        events.append("swallowed")
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.create_task(host())
+    assert events == ["error"]
+
+
+@both_modes
 async def test_cancel_does_not_break_into_clean_up(cancel_on_error: bool) -> None:
     release = asyncio.Event()
     clean = False

@@ -65,7 +65,7 @@ async def add(session: Any, name: str) -> None:
     await session.execute(insert(User).values(name=name))
 
 
-class Boom(Exception):
+class BoomError(Exception):
     pass
 
 
@@ -78,10 +78,10 @@ async def test_commit_and_roll_back(engine: AsyncEngine, sessions: Any) -> None:
         async with transaction(session) as same:
             assert same is session
             await add(session, "kept")
-        with pytest.raises(Boom):
+        with pytest.raises(BoomError):
             async with transaction(session):
                 await add(session, "dropped")
-                raise Boom
+                raise BoomError
         async with transaction(session):  # the session is usable afterwards
             await add(session, "later")
     assert await names(engine) == ["kept", "later"]
@@ -94,9 +94,9 @@ async def test_an_autobegun_transaction_is_adopted(engine: AsyncEngine, sessions
             await add(session, "inside")
         assert not session.in_transaction()
         await add(session, "before 2")
-        with pytest.raises(Boom):
+        with pytest.raises(BoomError):
             async with transaction(session):
-                raise Boom
+                raise BoomError
         assert not session.in_transaction()
     assert await names(engine) == ["before", "inside"]
 
@@ -108,13 +108,12 @@ async def test_nested_blocks_are_savepoints(engine: AsyncEngine, sessions: Any, 
             await session.execute(select(User))
         async with transaction(session):
             await add(session, "outer")
-            with pytest.raises(Boom):
+            with pytest.raises(BoomError):
                 async with transaction(session):
                     await add(session, "dropped")
-                    raise Boom
-            async with transaction(session):
-                async with transaction(session):
-                    await add(session, "inner")
+                    raise BoomError
+            async with transaction(session), transaction(session):
+                await add(session, "inner")
     assert await names(engine) == ["inner", "outer"]
 
 
@@ -125,11 +124,11 @@ async def test_a_savepoint_before_begin_does_not_commit(
     async with sessions() as session:
         if autobegun:
             await session.execute(select(User))
-        with pytest.raises(Boom):
+        with pytest.raises(BoomError):
             async with transaction(session):
                 async with transaction(session):
                     await add(session, "inner")
-                raise Boom
+                raise BoomError
     assert await names(engine) == []
 
 
@@ -149,10 +148,10 @@ async def test_connections(engine: AsyncEngine) -> None:
     async with engine.connect() as connection:
         async with transaction(connection):
             await add(connection, "outer")
-            with pytest.raises(Boom):
+            with pytest.raises(BoomError):
                 async with transaction(connection):
                     await add(connection, "dropped")
-                    raise Boom
+                    raise BoomError
         await connection.execute(select(User))
         async with transaction(connection):  # in a transaction: a savepoint
             await add(connection, "not committed")
@@ -166,10 +165,10 @@ async def test_scoped_sessions(engine: AsyncEngine, sessions: Any) -> None:
     async with transaction(scoped) as same:
         assert same is scoped
         await add(scoped, "outer")
-        with pytest.raises(Boom):
+        with pytest.raises(BoomError):
             async with transaction(scoped):
                 await add(scoped, "dropped")
-                raise Boom
+                raise BoomError
     with pytest.raises(ReadOnlyTransactionError):
         async with readonly_transaction(scoped):
             await add(scoped, "refused")
@@ -181,9 +180,8 @@ async def test_a_session_with_several_engines(engine: AsyncEngine) -> None:
     session = AsyncSession(binds={User: engine})
     async with session:
         await session.execute(select(User))
-        async with transaction(session):
-            async with transaction(session):
-                session.add(User(name="inner"))
+        async with transaction(session), transaction(session):
+            session.add(User(name="inner"))
         await session.execute(select(User))
         with pytest.raises(ReadOnlyTransactionError):
             async with readonly_transaction(session):
@@ -278,7 +276,7 @@ async def test_ending_is_over_before_a_cancellation_is_delivered(fails: bool) ->
     async def work() -> None:
         async with transaction(session):
             if fails:
-                raise Boom
+                raise BoomError
 
     task = asyncio.create_task(work())
     await session.started.wait()
@@ -296,12 +294,12 @@ async def test_foreign_sessions() -> None:
     session = Foreign()
     async with transaction(session):
         pass
-    session.commit_error = Boom()
-    with pytest.raises(Boom):
+    session.commit_error = BoomError()
+    with pytest.raises(BoomError):
         async with transaction(session):
             pass
     session.rollback_error = ValueError("no connection")
-    with pytest.raises(Boom) as caught:
+    with pytest.raises(BoomError) as caught:
         async with transaction(session):
             pass
     assert "ValueError('no connection')" in caught.value.__notes__[0]
@@ -329,9 +327,9 @@ async def test_synchronous_sessions() -> None:
     session = Synchronous()
     async with transaction_manager(lambda: session):
         pass
-    with pytest.raises(Boom):
+    with pytest.raises(BoomError):
         async with transaction_manager(lambda: session):
-            raise Boom
+            raise BoomError
     async with transaction_manager(lambda: session, read_only=True):
         pass
     assert session.calls == ["commit", "close", "rollback", "close", "rollback", "close"]
@@ -384,13 +382,13 @@ async def test_a_session_that_cannot_begin_or_close() -> None:
     with pytest.raises(ValueError, match="close"):
         async with transaction_manager(Broken):
             pass
-    with pytest.raises(Boom) as caught:
+    with pytest.raises(BoomError) as caught:
         async with transaction_manager(Broken):
-            raise Boom
+            raise BoomError
     assert "ValueError('close')" in caught.value.__notes__[0]
     session = Broken()
-    session.commit_error = Boom()
-    with pytest.raises(Boom) as caught:
+    session.commit_error = BoomError()
+    with pytest.raises(BoomError) as caught:
         async with transaction_manager(lambda: session):
             pass
     async with transaction_manager(Foreign):  # needs no closing
@@ -402,14 +400,14 @@ async def test_a_session_whose_begin_fails_is_closed(sessions: Any) -> None:
 
     class Unable(AsyncSession):
         def begin(self) -> Any:
-            raise Boom
+            raise BoomError
 
         async def close(self) -> None:
             nonlocal closed
             closed = True
             await super().close()
 
-    with pytest.raises(Boom):
+    with pytest.raises(BoomError):
         async with transaction_manager(Unable):
             pass
     assert closed
