@@ -5,12 +5,17 @@ away whatever handler was there before without a way to put it back; a second fr
 debugger or a test runner would lose theirs. A handler of `signal.signal` runs between two instructions of the
 main thread, where it must not touch the loop; so it schedules the request with `call_soon_threadsafe`, which
 also wakes a loop that is waiting for I/O, on Windows too.
+
+A signal that arrives just before the loop begins to wait would go unnoticed: the interpreter has seen that
+there is none, and the system call starts after it was delivered. So the signal also writes to a socket that
+the loop reads (`signal.set_wakeup_fd`). Windows' proactor loop brings its own.
 """
 
 from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import threading
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
@@ -119,11 +124,37 @@ def _stop_on(signals: Iterable[int], manager: AsyncManager) -> Generator[None, N
         loop.call_soon_threadsafe(manager.request_shutdown, signal.Signals(number))
 
     previous: dict[int, Any] = {}
-    try:
-        for number in signals:
-            previous[number] = signal.signal(number, stop)
-        yield
-    finally:
-        for number, handler in previous.items():
-            if handler is not None:  # None: it was not installed from Python, and cannot be from here
-                signal.signal(number, handler)
+    with _wake_on_signals(loop):
+        try:
+            for number in signals:
+                previous[number] = signal.signal(number, stop)
+            yield
+        finally:
+            for number, handler in previous.items():
+                if handler is not None:  # None: it was not installed from Python, and cannot be from here
+                    signal.signal(number, handler)
+
+
+@contextmanager
+def _wake_on_signals(loop: asyncio.AbstractEventLoop) -> Generator[None, None, None]:
+    reading, writing = socket.socketpair()
+    with reading, writing:
+        reading.setblocking(False)
+        writing.setblocking(False)
+        before = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
+        try:
+            # Somebody else's, usually that of this very loop, wakes it too, and runs other signal handlers
+            # besides.
+            if before != -1:
+                signal.set_wakeup_fd(before)
+            else:
+                loop.add_reader(reading, reading.recv, 4096)
+            yield
+        finally:
+            if before == -1:
+                loop.remove_reader(reading)
+                now = signal.set_wakeup_fd(-1)
+                if (
+                    now != writing.fileno()
+                ):  # the loop's, since `loop.add_signal_handler` was called meanwhile
+                    signal.set_wakeup_fd(now)

@@ -113,9 +113,7 @@ class ManagerLifecycle:
         """
         loop = asyncio.get_running_loop()
         if self._loop is None:
-            self._loop = loop
-            if self._state < _CLOSING:
-                self._open_loop = loop
+            self._loop = self._open_loop = loop  # a shutdown binds first, so this one has not begun
         elif self._loop is not loop:
             raise RuntimeError(
                 compose_message(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import selectors
+import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
@@ -19,7 +20,13 @@ class _JumpingSelector(selectors.DefaultSelector):
 
     now = 0.0
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits = threading.Event()
+
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None:
+            self.waits.set()
         events = super().select(timeout if timeout is None else 0)
         if timeout is not None and not events:
             self.now += timeout
@@ -32,6 +39,11 @@ class JumpingLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._jumping_selector = _JumpingSelector()
         super().__init__(self._jumping_selector)
+
+    @property
+    def waits(self) -> threading.Event:
+        """Is set when the loop waits for I/O in reality."""
+        return self._jumping_selector.waits
 
     def time(self) -> float:
         return self._jumping_selector.now

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from pytest_uno.core.async_manager import AsyncManager, get_async_manager, run_application
-from tests.core.jumping_loop import in_jumping_loop, run
+from tests.core.jumping_loop import JumpingLoop, in_jumping_loop, run
 
 
 async def passes(number: int = 3) -> None:
@@ -337,11 +337,63 @@ async def test_a_second_signal_hurries() -> None:
     assert asyncio.get_running_loop().time() == 0
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="os.kill ends a Windows process")
 @in_jumping_loop
 async def test_a_signal_wakes_a_loop_that_waits_for_io() -> None:
-    timer = threading.Timer(0.05, lambda: os.kill(os.getpid(), signal.SIGTERM))
-    assert await run_application(timer.start) is signal.SIGTERM
-    timer.join()
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, JumpingLoop)
+    waits = loop.waits
+
+    def send() -> None:
+        waits.wait()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def start() -> None:
+        waits.clear()
+        thread.start()
+
+    thread = threading.Thread(target=send)
+    assert await run_application(start) is signal.SIGTERM
+    thread.join()
+
+
+@in_jumping_loop
+async def test_the_wakeup_descriptor_is_used_and_taken_back() -> None:
+    seen: list[int] = []
+
+    def start() -> None:
+        seen.append(signal.set_wakeup_fd(-1))
+        signal.set_wakeup_fd(seen[0])
+        raise_soon()
+
+    await run_application(start)
+    assert seen[0] != -1
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="loops have no signal handlers on Windows")
+@pytest.mark.parametrize("meanwhile", [False, True])
+def test_signal_handlers_of_the_loop_go_on_working(meanwhile: bool) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        seen = asyncio.Event()
+        if not meanwhile:
+            loop.add_signal_handler(signal.SIGHUP, seen.set)
+
+        async def start() -> None:
+            if meanwhile:
+                loop.add_signal_handler(signal.SIGHUP, seen.set)
+            signal.raise_signal(signal.SIGHUP)
+            await seen.wait()
+            raise_soon()
+
+        assert await run_application(start) is signal.SIGTERM
+        seen.clear()
+        signal.raise_signal(signal.SIGHUP)
+        await seen.wait()
+        loop.remove_signal_handler(signal.SIGHUP)
+
+    asyncio.run(main())
 
 
 # ---------------------------------------------------------------------------------------------- elsewhere
