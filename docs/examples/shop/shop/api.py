@@ -1,0 +1,124 @@
+"""The shop's web API. Its lifespan owns everything that must be closed, through one manager."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated
+
+import httpx
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
+from pydantic import BaseModel, ConfigDict, Field
+from pytest_uno import AsyncManager, create_read_transaction_manager, use_manager
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shop.database import create_engine, create_schema, create_session_factory
+from shop.models import Order, OrderStatus
+from shop.orders import Checkout, OutOfStockError, UnknownProductError
+from shop.payments import PaymentClient, PaymentDeclined, PaymentUnavailable
+from shop.receipts import Outbox, ReceiptWorker
+
+
+@dataclass(frozen=True)
+class Services:
+    """What a running shop consists of."""
+
+    manager: AsyncManager
+    open_read_only: Callable[[], AbstractAsyncContextManager[AsyncSession]]
+    outbox: Outbox
+    receipts: ReceiptWorker
+    checkout: Checkout
+
+
+class NewOrder(BaseModel):
+    """What a customer sends."""
+
+    email: str
+    sku: str
+    quantity: int = Field(gt=0)
+
+
+class OrderView(BaseModel):
+    """What a customer sees of an order."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    sku: str
+    quantity: int
+    total: int
+    status: OrderStatus
+
+
+async def get_services(request: Request) -> AsyncIterator[Services]:
+    """Give a request the shop's services, and make the shop's manager the current one.
+
+    A server runs requests in tasks that know nothing of the lifespan's context.
+    """
+    services: Services = request.app.state.services
+    with use_manager(services.manager):
+        yield services
+
+
+RequestServices = Annotated[Services, Depends(get_services)]
+router = APIRouter()
+
+
+@router.post("/orders", status_code=201)
+async def create_order(new: NewOrder, services: RequestServices) -> OrderView:
+    """Buy something."""
+    try:
+        order = await services.checkout.buy(email=new.email, sku=new.sku, quantity=new.quantity)
+    except UnknownProductError as error:
+        raise HTTPException(404, "no such product") from error
+    except OutOfStockError as error:
+        raise HTTPException(409, "out of stock") from error
+    except PaymentDeclined as error:
+        raise HTTPException(402, "payment declined") from error
+    except PaymentUnavailable as error:
+        raise HTTPException(503, "payment provider unavailable") from error
+    return OrderView.model_validate(order)
+
+
+@router.get("/orders/{order_id}")
+async def read_order(order_id: int, services: RequestServices) -> OrderView:
+    """Look at an order."""
+    async with services.open_read_only() as session:
+        order = await session.get(Order, order_id)
+        if order is None:
+            raise HTTPException(404, "no such order")
+        return OrderView.model_validate(order)
+
+
+def create_app(
+    database_url: str, payment_url: str, *, payment_transport: httpx.AsyncBaseTransport | None = None
+) -> FastAPI:
+    """Create the application.
+
+    Args:
+        database_url: an SQLAlchemy URL with an async driver.
+        payment_url: the base URL of the payment provider.
+        payment_transport: what carries requests to the provider instead of the network.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        # Closed in reverse order at the end, after the receipts have gone out, whatever fails in between.
+        async with AsyncManager("shop") as manager:
+            engine = await manager.register_resource(create_engine(database_url), "database")
+            await create_schema(engine)
+            manager.session_factory = sessions = create_session_factory(engine)
+            client = httpx.AsyncClient(base_url=payment_url, transport=payment_transport)
+            http = await manager.enter_resource(client, "payment provider")
+            outbox = await manager.enter_resource(Outbox(), "outbox")
+            receipts = ReceiptWorker(outbox)
+            receipts.start()
+            checkout = Checkout(PaymentClient(http), receipts)
+            open_read_only = create_read_transaction_manager(sessions)
+            app.state.services = Services(manager, open_read_only, outbox, receipts, checkout)
+            yield
+
+    app = FastAPI(title="Shop", lifespan=lifespan)
+    app.include_router(router)
+    return app
