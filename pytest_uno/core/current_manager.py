@@ -115,9 +115,10 @@ class use_manager:  # noqa: N801 - a context manager that reads like a function
         manager: the manager that `get_async_manager()` returns inside the block.
 
     Example:
-        >>> from pytest_uno.core.async_manager import AsyncManager
-        >>> with use_manager(AsyncManager("orders")) as manager:
-        ...     assert get_async_manager() is manager
+        >>> async def handle(request, manager):
+        ...     with use_manager(manager):
+        ...         assert get_async_manager() is manager
+        ...         return await serve(request)
     """
 
     def __init__(self, manager: AsyncManager) -> None:
