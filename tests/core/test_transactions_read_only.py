@@ -11,6 +11,7 @@ from sqlalchemy import Column, Integer, MetaData, String, Table, delete, insert,
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import registry
+from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlalchemy.schema import CreateTable
 
 from pytest_uno.core import transactions
@@ -34,7 +35,12 @@ registry(metadata=metadata).map_imperatively(User, users)
 @pytest_asyncio.fixture
 async def engine(tmp_path: Any) -> AsyncIterator[AsyncEngine]:
     # One connection, so that a switch that is left on it shows.
-    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/test.db", pool_size=1, max_overflow=0)
+    engine = create_async_engine(
+        f"sqlite+aiosqlite:///{tmp_path}/test.db",
+        poolclass=AsyncAdaptedQueuePool,
+        pool_size=1,
+        max_overflow=0,
+    )
     async with engine.begin() as connection:
         await connection.run_sync(metadata.create_all)
         await connection.execute(insert(users).values(name="first"))
