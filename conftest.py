@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import doctest
 import sys
 from pathlib import Path
 
 import pytest
 from sybil import Sybil
 from sybil.integration.pytest import SybilItem
-from sybil.parsers.rest import DocTestParser
 
 _ROOT = Path(__file__).parent
 
@@ -17,7 +15,11 @@ _ROOT = Path(__file__).parent
 sys.path.append(str(_ROOT))
 
 from tests.documentation.sybil_pytest_project import PytestProjectParser  # noqa: E402
-from tests.documentation.sybil_python_blocks import DocstringDocument, PythonBlockParser  # noqa: E402
+from tests.documentation.sybil_python_blocks import (  # noqa: E402
+    DocstringDocument,
+    DocstringParser,
+    PythonBlockParser,
+)
 
 pytest_plugins = ["pytester"]
 
@@ -28,7 +30,7 @@ _pages = Sybil(
     patterns=["README.md", "docs/*.md", "docs/*/*.md", "docs/*/*/*.md"],
 )
 _docstrings = Sybil(
-    parsers=[DocTestParser(optionflags=doctest.ELLIPSIS)],
+    parsers=[DocstringParser()],
     path=str(_ROOT),
     patterns=["pytest_uno/*.py", "pytest_uno/*/*.py"],
     document_types={".py": DocstringDocument},

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import doctest
 import importlib
 import inspect
 from collections.abc import Iterable
@@ -21,7 +22,7 @@ from sybil.example import NotEvaluated
 
 from tests.documentation.fenced_blocks import FencedBlock, fenced_blocks
 
-__all__ = ["DocstringDocument", "PythonBlockParser", "run_block"]
+__all__ = ["DocstringDocument", "DocstringParser", "PythonBlockParser", "run_block"]
 
 _HAS_RUN = "__blocks_that_have_run__"
 
@@ -72,6 +73,27 @@ class _Sequence:
             if block.start not in has_run:
                 has_run.add(block.start)
                 run_block(block.source, example.namespace, path=example.path, line=block.line)
+
+
+class DocstringParser:
+    """Finds the docstrings with doctest examples; those of one docstring are one example."""
+
+    def __call__(self, document: Document) -> Iterable[Region]:
+        """Yield an example if the docstring has any.
+
+        Args:
+            document: the docstring.
+        """
+        examples = doctest.DocTestParser().get_examples(document.text, document.path)
+        if examples:
+            yield Region(document.text.index(">>>"), len(document.text), examples, self._run)
+
+    def _run(self, example: Example) -> str:
+        failures: list[str] = []
+        test = doctest.DocTest(example.parsed, example.namespace, example.path, example.path, 0, None)
+        runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.ELLIPSIS)
+        runner.run(test, out=failures.append)
+        return "".join(failures)
 
 
 class DocstringDocument(PythonDocStringDocument):

@@ -7,7 +7,7 @@ from pathlib import Path
 from unittest import SkipTest
 
 import pytest
-from sybil import Document
+from sybil import Document, Example
 from sybil.example import SybilFailure
 
 from tests.documentation.sybil_pytest_project import (
@@ -16,7 +16,7 @@ from tests.documentation.sybil_pytest_project import (
     parse_commands,
     run_commands,
 )
-from tests.documentation.sybil_python_blocks import PythonBlockParser
+from tests.documentation.sybil_python_blocks import DocstringDocument, DocstringParser, PythonBlockParser
 
 OUTPUT = """\
 ==== test session starts ====
@@ -195,4 +195,35 @@ def test_a_skipped_block_says_why_and_is_no_predecessor(tmp_path: Path) -> None:
 def test_a_skipped_block_without_a_reason_fails(tmp_path: Path) -> None:
     (example,) = page(tmp_path, "<!-- skip: next -->\n```python\nboom\n```\n")
     with pytest.raises(SybilFailure, match="needs its reason"):
+        example.evaluate()
+
+
+MODULE = '''
+def double(number):
+    """Double a number.
+
+    Example:
+        >>> number = double(2)
+        >>> number
+        {right}
+    """
+    return 2 * number
+'''
+
+
+def docstring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, right: int) -> Example:
+    path = tmp_path / f"{name}.py"
+    path.write_text(MODULE.format(right=right), encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (example,) = DocstringDocument.parse(str(path), DocstringParser())
+    return example
+
+
+def test_a_docstring_is_one_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    docstring(tmp_path, monkeypatch, "documented_rightly", 4).evaluate()
+
+
+def test_a_wrong_docstring_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    example = docstring(tmp_path, monkeypatch, "documented_wrongly", 5)
+    with pytest.raises(SybilFailure, match=r"Expected:\n *5\nGot:\n *4"):
         example.evaluate()
