@@ -18,7 +18,7 @@ import contextlib
 import dataclasses
 import weakref
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pytest_uno.leaks.coroutines import NeverAwaited
 from pytest_uno.leaks.hooks import hook_table
@@ -293,14 +293,12 @@ class LeakDetection:
     def _dispose(self, judgement: Judgement, suspects: list[Suspect], findings: list[Finding]) -> None:
         tasks: dict[AnyTask, int] = {}
         for index, suspect in enumerate(suspects):
-            thing: Any = suspect.thing
             if suspect.dispose is not None:
-                with contextlib.suppress(
-                    Exception
-                ):  # the user's objects: their cleanup may fail, the report stands
+                # These are the user's objects: their cleanup may fail, the report stands.
+                with contextlib.suppress(Exception):
                     suspect.dispose()
-            elif isinstance(thing, asyncio.Task):
-                tasks[thing] = index
+            else:
+                tasks[cast("AnyTask", suspect.thing)] = index
         for task in reap(judgement.loop, tasks):
             self._tasks.exempt(task)
             index = tasks[task]

@@ -23,7 +23,7 @@ __all__ = ["YoungObjects", "is_generational", "objects_of"]
 
 _OUT_OF_REACH = 1_000_000
 
-_CROWD = 2_000
+_CROWD = 500
 """Young objects that are worth a young collection: to look through more costs each test 20 microseconds a
 thousand, and the collection that the raised threshold has put off would have come by now."""
 

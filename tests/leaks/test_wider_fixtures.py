@@ -42,6 +42,7 @@ def test_a_wider_fixture_may_have_a_background_task(bench: Any) -> None:
     assert bench.run_test(nothing, loop_ends=False) == []
     assert bench.run_test(nothing, loop_ends=True) == []
     (task,) = asyncio.all_tasks(bench.loop)
+    assert bench.detection.owner_of(task) is fixture
     assert not task.cancelling()
     fixture.ended = True
     (finding,) = bench.detection.judge_loop(bench.loop, default_owner=Owner("session", ""))
