@@ -37,6 +37,7 @@ class Adoption:
         self._asyncio_blocked = asyncio_blocked
         self._on_first_test: Callable[[], None] | None = on_first_test
         self._asyncio_marks: dict[tuple[tuple[str, Any], ...], pytest.MarkDecorator] = {}
+        self._last_scope: tuple[object, str] = (None, "")
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> Generator[None, None, None]:
@@ -107,7 +108,7 @@ class Adoption:
         kwargs = dict(present.kwargs) if present is not None else {}
         kwargs.update({key: merged[key] for key in ("loop_scope", "loop_factories") if key in merged})
         if "loop_scope" not in kwargs and "scope" not in kwargs:
-            scope = loop_scope_of_test(node)
+            scope = self._loop_scope(node)
             if scope != "function":
                 kwargs["loop_scope"] = scope
         if present is not None and kwargs == present.kwargs:
@@ -116,6 +117,13 @@ class Adoption:
         if key not in self._asyncio_marks:
             self._asyncio_marks[key] = pytest.mark.asyncio(**kwargs)
         node.add_marker(self._asyncio_marks[key], append=False)
+
+    def _loop_scope(self, node: pytest.Function) -> str:
+        """Work out the scope once for a definition and the items made from it, which share its fixtures."""
+        fixtures = node._fixtureinfo
+        if self._last_scope[0] is not fixtures:
+            self._last_scope = (fixtures, loop_scope_of_test(node))
+        return self._last_scope[1]
 
     def _refuse_sync(self, node: pytest.Function) -> None:
         """A marker on the class or module says nothing about its sync tests; one on the test itself is a mistake."""

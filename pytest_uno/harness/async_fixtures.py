@@ -37,6 +37,7 @@ __all__ = ["AsyncFixtures"]
 
 _HARNESS = __name__.rpartition(".")[0] + "."
 
+
 class AsyncFixtures:
     """The plugin object around the set-up of every fixture."""
 
@@ -60,7 +61,10 @@ class AsyncFixtures:
             scope = loop_scope_of_fixture(fixturedef, test_loop_scope(item))
             flags = mark_async_fixture(func, scope)
             if inspect.isasyncgenfunction(func):
-                substitute_fixture_function(fixturedef, _live_in_one_task(self._run, fixturedef, request, scope))
+                substitute_fixture_function(
+                    fixturedef, _live_in_one_task(self._run, fixturedef, request, scope)
+                )
+        begin_teardown = _own_teardown(request, owner)
         try:
             result = yield
         except BaseException:
@@ -71,6 +75,7 @@ class AsyncFixtures:
             if flags is not None:
                 substitute_fixture_function(fixturedef, func)
                 unmark_async_fixture(flags)
+        request.addfinalizer(begin_teardown)
         if fixturedef.scope != "function":
             self._run.detection.retain(owner, result)
         return result
@@ -89,7 +94,9 @@ class AsyncFixtures:
             return None, None
         path = Path(code.co_filename)
         root = self._run.config.rootpath
-        return (path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)), code.co_firstlineno
+        return (
+            path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+        ), code.co_firstlineno
 
     @pytest.hookimpl(trylast=True)
     def pytest_fixture_post_finalizer(self, fixturedef: pytest.FixtureDef[Any]) -> None:
@@ -98,6 +105,27 @@ class AsyncFixtures:
         if owner is not None:
             owner.ended = True
             self._run.detection.release(owner)
+
+
+def _own_teardown(request: pytest.FixtureRequest, owner: Owner) -> Callable[[], None]:
+    """Have a fixture's teardown run under its owner.
+
+    Finalizers run last in, first out: the one added here ends the ownership after the fixture's own ones.
+
+    Returns:
+        What begins the ownership; must be added as a finalizer when the set-up is over.
+    """
+    tokens: list[contextvars.Token[Owner | None]] = []
+
+    def begin() -> None:
+        tokens.append(OWNER.set(owner))
+
+    def end() -> None:
+        if tokens:
+            OWNER.reset(tokens.pop())
+
+    request.addfinalizer(end)
+    return begin
 
 
 def _live_in_one_task(
@@ -119,7 +147,9 @@ def _live_in_one_task(
             if restore is not None:
                 restore()
 
-    mark_async_fixture(fixture, loop_scope)  # pytest-asyncio then sees to the loop and to the order of teardown
+    mark_async_fixture(
+        fixture, loop_scope
+    )  # pytest-asyncio then sees to the loop and to the order of teardown
     return fixture
 
 

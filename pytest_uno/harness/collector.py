@@ -33,7 +33,7 @@ class LeakCollector:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Gather the leaks of a report; an attempt that is run again is not the last word."""
         leaks = getattr(report, "uno_leaks", None)
-        if leaks is not None and report.outcome != "rerun":
+        if leaks is not None and str(report.outcome) != "rerun":
             self._tests.add(report.nodeid)
             worker = getattr(report, "worker_id", None)
             self._sightings.extend((report.nodeid, worker, leak) for leak in leaks)
@@ -76,7 +76,9 @@ class LeakCollector:
             from pytest_uno.leaks.model import Finding
             from pytest_uno.reports.groups import group_findings
 
-            found = [(Finding.from_json(leak["finding"]), test, worker) for test, worker, leak in self._sightings]
+            found = [
+                (Finding.from_json(leak["finding"]), test, worker) for test, worker, leak in self._sightings
+            ]
             new = {
                 finding.fingerprint
                 for (finding, _, _), (_, _, leak) in zip(found, self._sightings, strict=True)

@@ -38,7 +38,7 @@ def uno_manager(request: pytest.FixtureRequest) -> AsyncManager:
         async def test_poller(uno_manager):
             uno_manager.create_task(poll())
     """
-    guard = request.node.stash.get(GUARD, None)
+    guard: TestGuard | None = request.node.stash.get(GUARD, None)
     if guard is None:
         pytest.fail(
             compose_message(

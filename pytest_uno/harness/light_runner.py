@@ -16,10 +16,14 @@ import signal
 import threading
 from collections.abc import Callable, Coroutine
 from types import FrameType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pytest_uno.core.errors import compose_message
-from pytest_uno.harness.asyncio_internals import cancel_all_tasks, needs_asyncgen_shutdown, needs_executor_shutdown
+from pytest_uno.harness.asyncio_internals import (
+    cancel_all_tasks,
+    needs_asyncgen_shutdown,
+    needs_executor_shutdown,
+)
 
 __all__ = ["LightRunner"]
 
@@ -38,7 +42,10 @@ class LightRunner:
     """
 
     def __init__(
-        self, *, debug: bool | None = None, loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+        self,
+        *,
+        debug: bool | None = None,
+        loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
     ) -> None:
         self._loop = asyncio.new_event_loop() if loop_factory is None else loop_factory()
         if debug is not None:
@@ -85,7 +92,7 @@ class LightRunner:
         task = self._task = self._loop.create_task(coro, context=context)
         self._interrupts = 0
         try:
-            return self._loop.run_until_complete(task)
+            return cast("T", self._loop.run_until_complete(task))
         except asyncio.CancelledError:
             if self._interrupts and task.uncancel() == 0:
                 raise KeyboardInterrupt from None

@@ -5,7 +5,7 @@ The closest marker wins, key by key: a parameter's, then the function's, the cla
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,7 +88,7 @@ def check_marker(mark: pytest.Mark, where: str) -> None:
     Raises:
         pytest.fail.Exception: it does; collection reports it.
     """
-    if mark.args not in ((), (False,)) or (mark.args and mark.kwargs):
+    if mark.args and (mark.args != (False,) or mark.kwargs):
         _refuse(
             f"{where}: uno_async takes keyword arguments, or False alone, not {mark.args!r}",
             "name the argument, for example uno_async(real_timeout=5)",
@@ -120,29 +120,29 @@ def own_marker(item: pytest.Item) -> pytest.Mark | None:
     return next((mark for mark in item.own_markers if mark.name == MARKER), None)
 
 
-def _closest_first(item: pytest.Item) -> Iterator[pytest.Mark]:
+def _closest_first(item: pytest.Item) -> list[pytest.Mark]:
+    marks = list(item.iter_markers(MARKER))
     callspec = getattr(item, "callspec", None)
-    of_params: list[pytest.Mark] = [] if callspec is None else [m for m in callspec.marks if m.name == MARKER]
-    yield from of_params
-    for mark in item.iter_markers(MARKER):
-        if not any(mark is of_param for of_param in of_params):
-            yield mark
+    if callspec is not None and len(marks) > 1:  # pytest puts a parameter's marks behind the function's
+        marks.sort(key=lambda mark: not any(mark is of_param for of_param in callspec.marks))
+    return marks
 
 
-def merge_markers(item: pytest.Item, *, check: bool = True) -> Mapping[str, Any] | None:
+def merge_markers(item: pytest.Item) -> Mapping[str, Any] | None:
     """Return the merged arguments of a test's markers, or None when the test is not ours.
 
     Raises:
         pytest.fail.Exception: a marker has arguments that it does not take.
     """
-    marks = list(_closest_first(item))
-    if check:
-        for mark in marks:
-            check_marker(mark, item.nodeid)
+    marks = _closest_first(item)
+    for mark in marks:
+        check_marker(mark, item.nodeid)
     if not marks:
         return {} if _is_wanted_by_auto_mode(item) else None
-    if marks[0].args == (False,):
+    if marks[0].args:
         return None
+    if len(marks) == 1:
+        return marks[0].kwargs
     merged: dict[str, Any] = {}
     for mark in reversed(marks):
         merged.update(mark.kwargs)
@@ -160,14 +160,11 @@ def _is_wanted_by_auto_mode(item: pytest.Item) -> bool:
 def resolve_options(item: pytest.Item, merged: Mapping[str, Any]) -> TestOptions:
     """Merge a test's marker arguments with the settings of the run; a command line flag beats the marker."""
     settings = item.config.stash[SETTINGS]
-
-    def pick(key: str, default: Any) -> Any:
-        flag = item.config.getoption(f"uno_{key}", None)
-        return default if flag is not None else merged.get(key, default)
-
+    if settings.flags and merged:
+        merged = {key: value for key, value in merged.items() if f"uno_{key}" not in settings.flags}
     return TestOptions(
-        clock=pick("clock", settings.clock),
-        real_timeout=float(pick("real_timeout", settings.real_timeout)),
-        leaks=pick("leaks", settings.leaks),
+        clock=merged.get("clock", settings.clock),
+        real_timeout=float(merged.get("real_timeout", settings.real_timeout)),
+        leaks=merged.get("leaks", settings.leaks),
         run_timeout=settings.real_timeout,
     )

@@ -8,16 +8,22 @@ error somewhere inside a test; the version cap in pyproject.toml is what the tes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, cast
+import sys
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from _pytest.outcomes import Failed  # `pytest.fail.Exception` is no base class to type checkers
 
 from pytest_uno.core.errors import compose_message
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = [
     "RUNNER_MODULE",
     "SCOPES",
+    "Failed",
     "check_pytest_asyncio",
     "convert_item",
     "fixture_definitions",
@@ -26,11 +32,14 @@ __all__ = [
     "ini_keys",
     "is_adopted_by_pytest_asyncio",
     "is_unittest_item",
+    "loop_factory",
     "mark_async_fixture",
     "protocol_implementers",
     "resolve_fixture",
+    "run_item",
     "run_test_phases",
     "runner_fixture_name",
+    "set_up_item",
     "substitute_fixture_function",
     "test_loop_scope",
     "unmark_async_fixture",
@@ -43,7 +52,7 @@ SCOPES = ("session", "package", "module", "class", "function")
 """pytest's scopes, the widest first."""
 
 _PLUGIN_NAMES = ("PytestAsyncioFunction", "_function_scoped_runner", "_session_scoped_runner")
-_ITEM_NAMES = ("item_subclass_for", "_from_function", "_loop_scope")
+_ITEM_NAMES = ("item_subclass_for", "_from_function", "_loop_scope", "_synchronization_target_attr")
 
 
 def runner_fixture_name(scope: str) -> str:
@@ -88,7 +97,8 @@ def convert_item(item: pytest.Function) -> pytest.Function | None:
 
 def is_adopted_by_pytest_asyncio(item: pytest.Item) -> bool:
     """Tell whether pytest-asyncio runs this item."""
-    return hasattr(item, "_loop_scope") and item.get_closest_marker("asyncio") is not None
+    plugin = sys.modules.get(RUNNER_MODULE)
+    return plugin is not None and isinstance(item, plugin.PytestAsyncioFunction)
 
 
 def is_unittest_item(item: pytest.Item) -> bool:
@@ -103,6 +113,44 @@ def test_loop_scope(item: pytest.Item) -> str:
 
 def _base_function(func: Any) -> Any:
     return getattr(func, "__func__", func)
+
+
+def loop_factory(item: pytest.Item) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return the user's loop factory for this item; pytest-asyncio passes it as a parameter."""
+    callspec = getattr(item, "callspec", None)
+    return None if callspec is None else callspec.params.get("_asyncio_loop_factory")
+
+
+def set_up_item(item: pytest.Function, *, own_runner: bool) -> None:
+    """Fill a test's fixtures.
+
+    Args:
+        item: the test.
+        own_runner: pytest-asyncio need not ask for its runner fixture: with all that belongs to a fixture, that is
+            the dearest part of a trivial test.
+    """
+    if own_runner:
+        pytest.Function.setup(item)
+    else:
+        type(item).setup(item)
+
+
+def run_item(item: pytest.Function, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
+    """Call a test whose coroutine function is made sync by `run`, as pytest-asyncio does with its runner.
+
+    Hypothesis calls an inner function of its own many times: pytest-asyncio names the attribute to replace.
+    """
+    target, name = item._synchronization_target_attr  # type: ignore[attr-defined]
+    func = getattr(target, name)
+
+    def call_to_the_end(*args: Any, **kwargs: Any) -> None:
+        run(func(*args, **kwargs))
+
+    setattr(target, name, call_to_the_end)
+    try:
+        pytest.Function.runtest(item)
+    finally:
+        setattr(target, name, func)
 
 
 def fixture_loop_scope(func: Callable[..., Any]) -> str | None:
@@ -140,7 +188,9 @@ def is_marked_async_fixture(func: Callable[..., Any]) -> bool:
 def fixture_definitions(node: pytest.Item) -> Mapping[str, Sequence[pytest.FixtureDef[Any]]]:
     """Return the fixtures that a test asks for, by name; the last definition is the one in force."""
     info = getattr(node, "_fixtureinfo", None)
-    return {} if info is None else cast("Mapping[str, Sequence[pytest.FixtureDef[Any]]]", info.name2fixturedefs)
+    return (
+        {} if info is None else cast("Mapping[str, Sequence[pytest.FixtureDef[Any]]]", info.name2fixturedefs)
+    )
 
 
 def resolve_fixture(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> Callable[..., Any]:
@@ -188,9 +238,7 @@ def make_call_info(
     excinfo: pytest.ExceptionInfo[BaseException], report: pytest.TestReport
 ) -> pytest.CallInfo[None]:
     """Make the call information of a call that ended with this exception."""
-    return pytest.CallInfo(
-        None, excinfo, report.start, report.stop, report.duration, "call", _ispytest=True
-    )
+    return pytest.CallInfo(None, excinfo, report.start, report.stop, report.duration, "call", _ispytest=True)
 
 
 def ini_keys(config: pytest.Config) -> Iterable[str]:

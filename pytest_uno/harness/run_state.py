@@ -49,7 +49,9 @@ class TestRun:
         self.loop = loop
         self.manager = manager
         file, line, _ = item.location
-        self.owner = Owner("test", item.name, scope="function", file=file, line=None if line is None else line + 1)
+        self.owner = Owner(
+            "test", item.name, scope="function", file=file, line=None if line is None else line + 1
+        )
         self.fixture_owners: list[Owner] = []
         self.crash: FixtureCrash | None = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
@@ -13,12 +14,16 @@ from pytest_uno.harness.fixtures import GUARD, GUARD_FIXTURE
 from pytest_uno.harness.guard import TestGuard
 from pytest_uno.harness.light_runner import LightRunner
 from pytest_uno.harness.loop_scopes import is_async_function
+from pytest_uno.harness.marker import TestOptions
 from pytest_uno.harness.pytest_internals import (
     RUNNER_MODULE,
+    Failed,
     fixture_definitions,
     is_marked_async_fixture,
+    loop_factory,
     mark_async_fixture,
-    runner_fixture_name,
+    run_item,
+    set_up_item,
     substitute_fixture_function,
     test_loop_scope,
     unmark_async_fixture,
@@ -29,11 +34,11 @@ from pytest_uno.leaks.owners import Owner
 
 __all__ = ["FixtureCrashError", "TestRunner"]
 
-_PLACED: pytest.StashKey[bool] = pytest.StashKey()
+_LIGHT_RUNNER: pytest.StashKey[LightRunner] = pytest.StashKey()
 _PLAIN_ASYNC_FIXTURES: pytest.StashKey[list[Callable[..., Any]]] = pytest.StashKey()
 
 
-class FixtureCrashError(pytest.fail.Exception):
+class FixtureCrashError(Failed):
     """A fixture failed while the test was running."""
 
     __module__ = "builtins"  # pytest shows `FixtureCrashError: ...`, without a module path
@@ -57,6 +62,8 @@ class TestRunner:
     def __init__(self, run: RunState, verdicts: Verdicts) -> None:
         self._run = run
         self._verdicts = verdicts
+        config = run.config
+        self._debug = bool(config.getoption("asyncio_debug", None)) or config.getini("asyncio_debug") in (True, "true")
 
     # -- set-up
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -66,20 +73,56 @@ class TestRunner:
             return (yield)
 
     @pytest.hookimpl(specname="pytest_runtest_setup", tryfirst=True)
-    def pytest_runtest_setup_place_guard(self, item: pytest.Item) -> None:
-        """Put the guard before the first function-scoped fixture.
+    def pytest_runtest_setup_prepare(self, item: pytest.Item) -> None:
+        """Give the test its guard.
 
         Not in the wrapper: it raises for an unusable marker, and pytest's own wrappers must have begun by then. The
         name needs the prefix (pytest issue 11307).
         """
         options = options_of(item)
-        if options is None:
+        if options is None or not isinstance(item, pytest.Function):
             return
         if options.leaks != "off":
             self._run.detection.install()  # before wider fixtures are set up: they may leak, too
-        if _PLACED not in item.stash:
-            item.stash[_PLACED] = True
-            self._place_guard(item)
+        if _PLAIN_ASYNC_FIXTURES not in item.stash:
+            item.stash[_PLAIN_ASYNC_FIXTURES] = [
+                definitions[-1].func
+                for definitions in fixture_definitions(item).values()
+                if definitions and is_async_function(definitions[-1].func)
+            ]
+            if self._has_light_runner(item):
+                item.setup = lambda: self._set_up_light(item, options)  # type: ignore[method-assign]
+                item.runtest = lambda: self._run_light(item)  # type: ignore[method-assign]
+            else:
+                self._place_guard(item)
+
+    @staticmethod
+    def _has_light_runner(item: pytest.Item) -> bool:
+        policies = fixture_definitions(item).get("event_loop_policy", ())
+        return len(policies) <= 1 and test_loop_scope(item) == "function"
+
+    def _set_up_light(self, item: pytest.Function, options: TestOptions) -> None:
+        """Make the loop and the guard before the fixtures; both end after the last of them."""
+        factory = loop_factory(item)
+        runner = LightRunner(debug=self._debug, loop_factory=factory)
+        guard = TestGuard(self._run, self._verdicts, item, options, runner, owns_loop=True)
+
+        def end() -> None:
+            try:
+                self._end_guard(item, guard)
+            finally:
+                del item.stash[_LIGHT_RUNNER]
+                runner.close()
+
+        item.stash[_LIGHT_RUNNER] = runner
+        item.addfinalizer(end)
+        self._begin_guard(item, guard)
+        set_up_item(item, own_runner=factory is None)
+
+    def _run_light(self, item: pytest.Function) -> None:
+        context = contextvars.copy_context()
+        run = item.stash[_LIGHT_RUNNER].run
+        run_item(item, lambda coro: run(coro, context=context))
 
     @staticmethod
     def _run_timeout(item: pytest.Item) -> float:
@@ -87,9 +130,9 @@ class TestRunner:
         return 0.0 if options is None else options.run_timeout
 
     def _place_guard(self, item: pytest.Item) -> None:
-        guard = self._guard_fixture(item)
+        """Let the guard be the first function-scoped fixture."""
         definitions = fixture_definitions(item)
-        names: list[str] = [name for name in item.fixturenames if name != guard]  # type: ignore[attr-defined]
+        names: list[str] = item.fixturenames  # type: ignore[attr-defined]
         place = next(
             (
                 index
@@ -98,33 +141,43 @@ class TestRunner:
             ),
             len(names),
         )
-        item.fixturenames = [*names[:place], guard, *names[place:]]  # type: ignore[attr-defined]
-        item.stash[_PLAIN_ASYNC_FIXTURES] = [
-            defs[-1].func for defs in definitions.values() if defs and is_async_function(defs[-1].func)
-        ]
+        item.fixturenames = [*names[:place], GUARD_FIXTURE, *names[place:]]  # type: ignore[attr-defined]
 
-    def _guard_fixture(self, item: pytest.Item) -> str:
-        """Name the fixture that carries the guard: the runner itself where it is ours."""
-        return runner_fixture_name("function") if self._runs_light(item) else GUARD_FIXTURE
+    def guard(self, item: pytest.Item, runner: Any, *, owns_loop: bool) -> Iterator[None]:
+        """Guard a test between the two halves of a fixture."""
+        options = options_of(item)
+        if options is None:
+            yield
+            return
+        guard = TestGuard(self._run, self._verdicts, item, options, runner, owns_loop=owns_loop)
+        self._begin_guard(item, guard)
+        try:
+            yield
+        finally:
+            self._end_guard(item, guard)
 
     @staticmethod
-    def _runs_light(item: pytest.Item) -> bool:
-        policies = fixture_definitions(item).get("event_loop_policy", ())
-        return len(policies) <= 1 and test_loop_scope(item) == "function"
+    def _begin_guard(item: pytest.Item, guard: TestGuard) -> None:
+        item.stash[GUARD] = guard
+        guard.begin()
+
+    @staticmethod
+    def _end_guard(item: pytest.Item, guard: TestGuard) -> None:
+        del item.stash[GUARD]
+        guard.end()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_fixture_setup(
         self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
     ) -> Generator[None, Any, Any]:
-        """Give a test of ours a light runner, and wider runners a check before they close."""
+        """Let async fixtures find the light runner, and give wider runners a check before they close."""
         func = fixturedef.func
         if func.__module__ != RUNNER_MODULE or not fixturedef.argname.endswith("_scoped_runner"):
             return (yield)
-        item = request._pyfuncitem
         if fixturedef.scope == "function":
-            if not is_uno_test(item) or not self._runs_light(item):
-                return (yield)
-            substitute_fixture_function(fixturedef, self._light_runner)
+            light = request._pyfuncitem.stash.get(_LIGHT_RUNNER, None)
+            if light is not None:
+                substitute_fixture_function(fixturedef, lambda **_: light)
             try:
                 return (yield)
             finally:
@@ -136,33 +189,6 @@ class TestRunner:
             request.addfinalizer(lambda: self._check_wider_loop(runner, fixturedef.scope))
         return runner
 
-    def _light_runner(self, request: pytest.FixtureRequest, **fixtures: Any) -> Iterator[LightRunner]:
-        """Runner and guard in one generator: one fixture less for each test."""
-        config = request.config
-        runner = LightRunner(
-            debug=bool(config.getoption("asyncio_debug", None)) or config.getini("asyncio_debug") in (True, "true"),
-            loop_factory=fixtures.get("_asyncio_loop_factory"),
-        )
-        try:
-            yield from self.guard(request.node, runner, owns_loop=True)
-        finally:
-            runner.close()
-
-    def guard(self, item: pytest.Item, runner: Any, *, owns_loop: bool) -> Iterator[Any]:
-        """Guard a test between the two halves of a fixture, whose value is the runner."""
-        options = options_of(item)
-        if options is None:
-            yield runner
-            return
-        guard = TestGuard(self._run, self._verdicts, item, options, runner, owns_loop=owns_loop)
-        item.stash[GUARD] = guard
-        guard.begin()
-        try:
-            yield runner
-        finally:
-            del item.stash[GUARD]
-            guard.end()
-
     # -- call
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
@@ -173,7 +199,9 @@ class TestRunner:
         flags = [
             mark_async_fixture(func, "function")
             for func in item.stash[_PLAIN_ASYNC_FIXTURES]
-            if not is_marked_async_fixture(func)  # or pytest-asyncio warns about plain fixtures in strict mode
+            if not is_marked_async_fixture(
+                func
+            )  # or pytest-asyncio warns about plain fixtures in strict mode
         ]
         try:
             with self._watched(item, "the test", options.real_timeout):

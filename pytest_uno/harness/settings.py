@@ -46,6 +46,8 @@ class Settings:
     real_timeout: float
     leaks: str
     reports: tuple[ReportTarget, ...]
+    flags: frozenset[str]
+    """The options given on the command line: there they beat the marker of a test."""
 
 
 SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
@@ -57,7 +59,10 @@ def add_options(parser: pytest.Parser) -> None:
         parser.addini(name, text, type=kind, default=default)  # type: ignore[arg-type]
     group = parser.getgroup("uno", "pytest-uno: async tests without leaks")
     group.addoption(
-        "--uno-async-mode", default=None, metavar="MODE", help="strict: marked tests only; auto: every async test"
+        "--uno-async-mode",
+        default=None,
+        metavar="MODE",
+        help="strict: marked tests only; auto: every async test",
     )
     group.addoption("--uno-clock", default=None, metavar="CLOCK", help="the clock of uno tests: real")
     group.addoption(
@@ -90,6 +95,9 @@ def parse_settings(config: pytest.Config) -> Settings:
         real_timeout=_seconds(config, "uno_real_timeout"),
         leaks=_choice(config, "uno_leaks", LEVELS),
         reports=_reports(config),
+        flags=frozenset(
+            name for name, *_ in _INI_OPTIONS if config.getoption(name, None) is not None
+        ),
     )
 
 

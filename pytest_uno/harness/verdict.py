@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from pytest_uno.harness.pytest_internals import make_call_info, protocol_implementers, run_test_phases
+from pytest_uno.harness.pytest_internals import Failed, make_call_info, protocol_implementers, run_test_phases
 from pytest_uno.harness.run_state import TestRun, is_uno_test
 from pytest_uno.leaks.model import Finding
 from pytest_uno.reports.terminal import render_finding
@@ -23,7 +23,7 @@ from pytest_uno.reports.terminal import render_finding
 __all__ = ["LeakError", "UnoLeakWarning", "Verdicts"]
 
 
-class LeakError(pytest.fail.Exception):
+class LeakError(Failed):
     """A test or a fixture left something behind."""
 
     __module__ = "builtins"  # pytest shows `LeakError: ...`, without a module path
@@ -92,9 +92,10 @@ class Verdicts:
         if _FOLDING in item.stash or not is_uno_test(item):
             return report
         if call.when == "setup":
-            for key in (_CALL, _LEAKS):
-                if key in item.stash:
-                    del item.stash[key]
+            if _CALL in item.stash:
+                del item.stash[_CALL]
+            if _LEAKS in item.stash:
+                del item.stash[_LEAKS]
         elif call.when == "call":
             item.stash[_CALL] = _CallReport(report, is_clean=call.excinfo is None)
         else:  # also when there is none: the collector counts the tests that were judged
@@ -167,7 +168,11 @@ class Verdicts:
             item.warn(UnoLeakWarning(render_finding(finding)))
 
     def _fail_call(
-        self, item: pytest.Item, report: pytest.TestReport, failure: BaseException, findings: Sequence[Finding]
+        self,
+        item: pytest.Item,
+        report: pytest.TestReport,
+        failure: BaseException,
+        findings: Sequence[Finding],
     ) -> None:
         """Make the call's report again, as if the call had raised; whoever holds the report sees the change."""
         try:
@@ -191,7 +196,9 @@ def _combine(findings: Sequence[Finding], error: Exception | None) -> BaseExcept
     leak = LeakError(findings)
     if error is None:
         return leak
-    return BaseExceptionGroup("the test left something behind, and its manager failed to shut down", [leak, error])
+    return BaseExceptionGroup(
+        "the test left something behind, and its manager failed to shut down", [leak, error]
+    )
 
 
 def _as_plain_data(finding: Finding, status: str) -> dict[str, Any]:

@@ -24,10 +24,9 @@ from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any
 
-import pytest
-
 from pytest_uno.clock.await_graph import capture_await_graph
 from pytest_uno.core.errors import compose_message
+from pytest_uno.harness.pytest_internals import Failed
 
 __all__ = ["HangError", "Watch", "Watchdog"]
 
@@ -37,7 +36,7 @@ _STEP = 1.0
 """Real seconds between asking and insisting."""
 
 
-class HangError(pytest.fail.Exception):
+class HangError(Failed):
     """A test used up its real-time budget."""
 
     __module__ = "builtins"  # pytest shows `HangError: ...`, without a module path

@@ -58,7 +58,9 @@ class Project:
 
     def leaks(self, path: str = "leaks.json") -> list[dict[str, Any]]:
         """Read the leaks of the JSON report."""
-        leaks: list[dict[str, Any]] = json.loads(self.pytester.path.joinpath(path).read_text("utf-8"))["leaks"]
+        leaks: list[dict[str, Any]] = json.loads(self.pytester.path.joinpath(path).read_text("utf-8"))[
+            "leaks"
+        ]
         return leaks
 
     @staticmethod

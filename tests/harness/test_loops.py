@@ -291,7 +291,9 @@ def test_async_fixture_inside_a_running_test_is_refused_with_the_fix(project: An
     """
     )
     assert project.outcomes(result) == {"failed": 1}
-    result.stdout.fnmatch_lines(["*cannot be set up while the event loop is running*", "*take the fixture as an argument*"])
+    result.stdout.fnmatch_lines(
+        ["*cannot be set up while the event loop is running*", "*take the fixture as an argument*"]
+    )
 
 
 def test_hypothesis_runs_on_one_loop_and_its_leak_fails(project: Any) -> None:

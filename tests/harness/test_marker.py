@@ -117,7 +117,9 @@ def test_sync_test_with_the_marker_is_an_error(project: Any) -> None:
     """
     )
     assert project.outcomes(result) == {"errors": 1}
-    result.stdout.fnmatch_lines(["*uno_async on a test that is not async*", "*write `async def`*", "*#sync-test"])
+    result.stdout.fnmatch_lines(
+        ["*uno_async on a test that is not async*", "*write `async def`*", "*#sync-test"]
+    )
 
 
 def test_bad_marker_on_a_sync_test_names_the_argument_first(project: Any) -> None:

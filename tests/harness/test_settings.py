@@ -20,7 +20,11 @@ SEEN = """
     [
         ("", (), "SEEN 0.0 error real"),
         ("uno_real_timeout = 12.5\nuno_leaks = warn", (), "SEEN 12.5 warn real"),
-        ("uno_real_timeout = 12\nuno_leaks = warn", ("--uno-real-timeout=3", "--uno-leaks=off"), "SEEN 3.0 off real"),
+        (
+            "uno_real_timeout = 12\nuno_leaks = warn",
+            ("--uno-real-timeout=3", "--uno-leaks=off"),
+            "SEEN 3.0 off real",
+        ),
         ("", ("--uno-clock=real",), "SEEN 0.0 error real"),
     ],
 )

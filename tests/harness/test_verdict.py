@@ -43,7 +43,10 @@ def test_a_leak_is_one_failure_of_its_test(project: Any) -> None:
         ]
     )
     cases = ElementTree.parse(project.pytester.path / "junit.xml").getroot().iter("testcase")
-    assert {c.get("name"): [child.tag for child in c] for c in cases} == {"test_leaks": ["failure"], "test_clean": []}
+    assert {c.get("name"): [child.tag for child in c] for c in cases} == {
+        "test_leaks": ["failure"],
+        "test_clean": [],
+    }
 
 
 def test_every_first_detector_fails_its_test(project: Any) -> None:
@@ -98,7 +101,9 @@ def test_every_first_detector_fails_its_test(project: Any) -> None:
         "error",
     )
     assert project.outcomes(result) == {"failed": 8, "passed": 1}
-    seen = {entry["test"].partition("::")[2]: leak["rule"] for leak in project.leaks() for entry in leak["seen"]}
+    seen = {
+        entry["test"].partition("::")[2]: leak["rule"] for leak in project.leaks() for entry in leak["seen"]
+    }
     assert seen == {
         "test_task": "UNO101",
         "test_exception": "UNO102",
@@ -120,7 +125,9 @@ def test_every_first_detector_fails_its_test(project: Any) -> None:
         ("@pytest.mark.skip", {"skipped": 1}),
     ],
 )
-def test_expectations_see_the_leak_as_a_failure(project: Any, decorator: str, expected: dict[str, int]) -> None:
+def test_expectations_see_the_leak_as_a_failure(
+    project: Any, decorator: str, expected: dict[str, int]
+) -> None:
     result = project.run("    " + decorator + leak())
     assert project.outcomes(result) == expected
 
@@ -247,7 +254,9 @@ def test_a_fixture_that_leaks_is_named_at_teardown(project: Any, scope: str) -> 
     """,
         "--uno-report=json:leaks.json",
     )
-    assert project.outcomes(result) == ({"passed": 2, "errors": 2} if scope == "function" else {"passed": 2, "errors": 1})
+    assert project.outcomes(result) == (
+        {"passed": 2, "errors": 2} if scope == "function" else {"passed": 2, "errors": 1}
+    )
     result.stdout.fnmatch_lines(
         ["*ERROR at teardown of test_it*", "*UNO101*'left'*", f"*fixture 'worker' ({scope}, test_it.py:*"]
     )
