@@ -21,6 +21,7 @@ from pytest_uno.core.errors import (
     ResourceError,
     TaskLeakError,
     UnoError,
+    UnoLeakWarning,
 )
 from pytest_uno.core.resources import AsyncResource
 from pytest_uno.core.retry import BackoffStrategy, retry
@@ -49,6 +50,7 @@ __all__ = [
     "TaskLeakError",
     "TransactionContext",
     "UnoError",
+    "UnoLeakWarning",
     "as_task",
     "create_read_transaction_manager",
     "create_transaction_manager",

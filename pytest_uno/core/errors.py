@@ -6,6 +6,8 @@ UnoError
  ├── ReadOnlyTransactionError
  └── TaskLeakError
 
+UnoLeakWarning                  a UserWarning: a leak at level `warn`
+
 Wrong arguments stay `TypeError`, `ValueError` or `RuntimeError`, with a message of the same shape.
 """
 
@@ -23,6 +25,7 @@ __all__ = [
     "ResourceError",
     "TaskLeakError",
     "UnoError",
+    "UnoLeakWarning",
     "compose_message",
     "docs_url",
 ]
@@ -87,3 +90,10 @@ class TaskLeakError(UnoError):
     def __init__(self, message: str, tasks: Iterable[asyncio.Task[Any]] = ()) -> None:
         super().__init__(message)
         self.tasks: tuple[asyncio.Task[Any], ...] = tuple(tasks)
+
+
+class UnoLeakWarning(UserWarning):
+    """A test or a fixture left something behind, at level `warn`.
+
+    It stays a warning where the project makes errors of warnings: level `error` is there for that.
+    """

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
+import os
 from types import FrameType
 from typing import Any
 
 __all__ = ["describe_task"]
 
-_ASYNCIO = str(Path(asyncio.__file__).parent)
+_ASYNCIO = os.path.dirname(asyncio.__file__)  # pathlib would double what importing the core costs
 
 
 def describe_task(task: asyncio.Future[Any]) -> str:

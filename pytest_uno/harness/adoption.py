@@ -37,7 +37,7 @@ class Adoption:
         self._asyncio_blocked = asyncio_blocked
         self._on_first_test: Callable[[], None] | None = on_first_test
         self._asyncio_marks: dict[tuple[tuple[str, Any], ...], pytest.MarkDecorator] = {}
-        self._last_scope: tuple[object, str] = (None, "")
+        self._last: tuple[object, pytest.MarkDecorator | None] = (None, None)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> Generator[None, None, None]:
@@ -68,6 +68,17 @@ class Adoption:
                     items[index] = converted
 
     def _adopt(self, node: pytest.Function) -> bool:
+        """Adopt a test if it is ours; an item does as its definition did, with which it shares the fixtures."""
+        if node._fixtureinfo is self._last[0] and not _has_marks_of_parameters(node):
+            if self._last[1] is not None:
+                node.add_marker(self._last[1], append=False)
+            return True
+        is_adopted = self._look_and_adopt(node)
+        if not is_adopted:
+            self._last = (None, None)
+        return is_adopted
+
+    def _look_and_adopt(self, node: pytest.Function) -> bool:
         func = _async_function_of(node)
         if func is None:
             self._refuse_sync(node)
@@ -108,22 +119,17 @@ class Adoption:
         kwargs = dict(present.kwargs) if present is not None else {}
         kwargs.update({key: merged[key] for key in ("loop_scope", "loop_factories") if key in merged})
         if "loop_scope" not in kwargs and "scope" not in kwargs:
-            scope = self._loop_scope(node)
+            scope = loop_scope_of_test(node)
             if scope != "function":
                 kwargs["loop_scope"] = scope
-        if present is not None and kwargs == present.kwargs:
-            return
-        key = tuple(sorted((name, tuple(v) if isinstance(v, list) else v) for name, v in kwargs.items()))
-        if key not in self._asyncio_marks:
-            self._asyncio_marks[key] = pytest.mark.asyncio(**kwargs)
-        node.add_marker(self._asyncio_marks[key], append=False)
-
-    def _loop_scope(self, node: pytest.Function) -> str:
-        """Work out the scope once for a definition and the items made from it, which share its fixtures."""
-        fixtures = node._fixtureinfo
-        if self._last_scope[0] is not fixtures:
-            self._last_scope = (fixtures, loop_scope_of_test(node))
-        return self._last_scope[1]
+        marker = None
+        if present is None or kwargs != present.kwargs:
+            key = tuple(sorted((name, tuple(v) if isinstance(v, list) else v) for name, v in kwargs.items()))
+            if key not in self._asyncio_marks:
+                self._asyncio_marks[key] = pytest.mark.asyncio(**kwargs)
+            marker = self._asyncio_marks[key]
+            node.add_marker(marker, append=False)
+        self._last = (node._fixtureinfo, marker)
 
     def _refuse_sync(self, node: pytest.Function) -> None:
         """A marker on the class or module says nothing about its sync tests; one on the test itself is a mistake."""
@@ -151,6 +157,11 @@ class Adoption:
                     anchor="unittest-method",
                 )
             )
+
+
+def _has_marks_of_parameters(node: pytest.Function) -> bool:
+    callspec = getattr(node, "callspec", None)
+    return callspec is not None and bool(callspec.marks)
 
 
 def _async_function_of(node: pytest.Function) -> Callable[..., Any] | None:

@@ -90,12 +90,14 @@ class TestGuard:
             for owner in test.fixture_owners:
                 owner.ended = True
             test.owner.ended = True
-            if self._loop.is_closed():
-                findings = [_describe_closed_loop(test)]
-            else:
+            if not self._loop.is_closed():
                 error = self._shut_manager_down()
                 if self._snapshot is not None:
                     findings = run.detection.compare(self._snapshot, self._loop, loop_ends=self._owns_loop)
+                if test.is_hung:  # what it left is what it hung on, and in the picture
+                    findings = []
+            elif self._snapshot is not None:
+                findings = [_describe_closed_loop(test)]
         finally:
             if self._snapshot is not None and not self._loop.is_closed():
                 if self._owns_loop:

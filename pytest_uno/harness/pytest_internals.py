@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from _pytest.unittest import TestCaseFunction
 from _pytest.outcomes import Failed  # `pytest.fail.Exception` is no base class to type checkers
 
 from pytest_uno.core.errors import compose_message
@@ -103,7 +104,7 @@ def is_adopted_by_pytest_asyncio(item: pytest.Item) -> bool:
 
 def is_unittest_item(item: pytest.Item) -> bool:
     """Tell whether an item is a method of a `unittest.TestCase`; its class is private to pytest."""
-    return any(cls.__name__ == "TestCaseFunction" for cls in type(item).__mro__)
+    return isinstance(item, TestCaseFunction)
 
 
 def test_loop_scope(item: pytest.Item) -> str:

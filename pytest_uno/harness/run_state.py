@@ -35,7 +35,7 @@ class TestRun:
     """One attempt at one test, from the guard's set-up to its teardown."""
 
     __test__ = False
-    __slots__ = ("crash", "fixture_owners", "item", "loop", "manager", "options", "owner")
+    __slots__ = ("crash", "fixture_owners", "is_hung", "item", "loop", "manager", "options", "owner")
 
     def __init__(
         self,
@@ -54,6 +54,7 @@ class TestRun:
         )
         self.fixture_owners: list[Owner] = []
         self.crash: FixtureCrash | None = None
+        self.is_hung = False
 
 
 class RunState:

@@ -30,6 +30,7 @@ from pytest_uno.harness.pytest_internals import (
 )
 from pytest_uno.harness.run_state import RunState, is_uno_test, options_of
 from pytest_uno.harness.verdict import Verdicts
+from pytest_uno.harness.watchdog import HangError, Watch, Watchdog
 from pytest_uno.leaks.owners import Owner
 
 __all__ = ["FixtureCrashError", "TestRunner"]
@@ -63,7 +64,10 @@ class TestRunner:
         self._run = run
         self._verdicts = verdicts
         config = run.config
-        self._debug = bool(config.getoption("asyncio_debug", None)) or config.getini("asyncio_debug") in (True, "true")
+        self._debug = bool(config.getoption("asyncio_debug", None)) or config.getini("asyncio_debug") in (
+            True,
+            "true",
+        )
 
     # -- set-up
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -257,8 +261,6 @@ class _Watched:
         self._run = run
         self._watch = None
         if seconds > 0:
-            from pytest_uno.harness.watchdog import Watch, Watchdog
-
             if run.watchdog is None:
                 run.watchdog = Watchdog()
             self._watch = Watch(f"{what} {item.name}", seconds, self._find_loop, self._tasks, self._label)
@@ -272,7 +274,11 @@ class _Watched:
             return
         self._run.watchdog.stop()
         if self._watch.fired:
-            raise self._watch.error() from error
+            if self._run.test is not None:
+                self._run.test.is_hung = True
+            # The picture says where it hung; what the test itself raised on its way out is worth a look.
+            caused_by_us = isinstance(error, HangError | asyncio.CancelledError | KeyboardInterrupt)
+            raise self._watch.error() from (None if caused_by_us else error)
 
     def _find_loop(self) -> asyncio.AbstractEventLoop | None:
         if self._run.setup_task is not None:

@@ -95,9 +95,7 @@ def parse_settings(config: pytest.Config) -> Settings:
         real_timeout=_seconds(config, "uno_real_timeout"),
         leaks=_choice(config, "uno_leaks", LEVELS),
         reports=_reports(config),
-        flags=frozenset(
-            name for name, *_ in _INI_OPTIONS if config.getoption(name, None) is not None
-        ),
+        flags=frozenset(name for name, *_ in _INI_OPTIONS if config.getoption(name, None) is not None),
     )
 
 

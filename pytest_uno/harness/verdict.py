@@ -10,17 +10,19 @@ under the fixture's name.
 from __future__ import annotations
 
 import traceback
+import warnings
 from collections.abc import Generator, Sequence
 from typing import Any
 
 import pytest
 
+from pytest_uno.core.errors import UnoLeakWarning
 from pytest_uno.harness.pytest_internals import Failed, make_call_info, protocol_implementers, run_test_phases
 from pytest_uno.harness.run_state import TestRun, is_uno_test
 from pytest_uno.leaks.model import Finding
 from pytest_uno.reports.terminal import render_finding
 
-__all__ = ["LeakError", "UnoLeakWarning", "Verdicts"]
+__all__ = ["LeakError", "Verdicts"]
 
 
 class LeakError(Failed):
@@ -30,12 +32,6 @@ class LeakError(Failed):
 
     def __init__(self, findings: Sequence[Finding]) -> None:
         super().__init__("\n\n".join(render_finding(finding) for finding in findings), pytrace=False)
-
-
-class UnoLeakWarning(pytest.PytestWarning):
-    """A leak at level `warn`."""
-
-    __module__ = "pytest_uno"
 
 
 class _CallReport:
@@ -164,8 +160,10 @@ class Verdicts:
     def _warn(self, item: pytest.Item, findings: Sequence[Finding]) -> None:
         if findings:
             _attach(item, findings, status="allowed")
-        for finding in findings:
-            item.warn(UnoLeakWarning(render_finding(finding)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", UnoLeakWarning)
+            for finding in findings:
+                item.warn(UnoLeakWarning(render_finding(finding)))
 
     def _fail_call(
         self,

@@ -109,12 +109,16 @@ class Watch:
 
 
 def _user_part(stack: traceback.StackSummary) -> list[traceback.FrameSummary]:
-    """Drop the frames of the test runner, which are the same for every test."""
-    runner = max(
-        (i for i, f in enumerate(stack) if "_pytest" in f.filename or "pluggy" in f.filename),
-        default=-1,
-    )
+    """Drop the frames of the test runner and of the loop, which are the same for every test."""
+    runner = max((i for i, frame in enumerate(stack) if _is_runner(frame.filename)), default=-1)
     return list(stack)[runner + 1 :]
+
+
+def _is_runner(filename: str) -> bool:
+    path = filename.replace("\\", "/")
+    return any(
+        part in path for part in ("/_pytest/", "/pluggy/", "/pytest_asyncio/", "/pytest_uno/harness/")
+    ) or (path.endswith(("/asyncio/base_events.py", "/asyncio/events.py", "/asyncio/runners.py")))
 
 
 class Watchdog:

@@ -60,6 +60,9 @@ class OpenResources:
             manager_name: the name of the manager it belongs to.
         """
         owner = OWNER.get() or self._current  # a thread has no owner of its own
+        known = self._open.get(id(resource))
+        if known is not None and known.ref() is resource:
+            return  # an AsyncResource that a manager enters: both of them say so
         if owner is not None:
             site = self._sites.capture() or self._sites.capture_library()
             try:
@@ -67,8 +70,8 @@ class OpenResources:
             except TypeError:  # an object without weak references has to be held
                 ref = partial(_same, resource)
             key = id(resource)
-            if key in self._open:  # the resource that had this identity is gone, and was never closed
-                self._dropped.append(self._open[key])
+            if known is not None:  # the resource that had this identity is gone, and was never closed
+                self._dropped.append(known)
             kind = type(resource).__qualname__
             self._open[key] = _Opened(ref, kind, name, manager_name, owner, site)
 
@@ -111,7 +114,10 @@ class OpenResources:
         def adopt(owner: Owner) -> None:
             opened.owner = owner
 
-        return Suspect(opened.ref(), opened.owner, describe, adopt, lambda: self._forget(opened))
+        thing = opened.ref()
+        # What is gone is held by nobody; None is held by everybody.
+        held = opened if thing is None else thing
+        return Suspect(held, opened.owner, describe, adopt, lambda: self._forget(opened))
 
     def _forget(self, opened: _Opened) -> None:
         if opened in self._dropped:

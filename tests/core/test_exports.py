@@ -25,6 +25,7 @@ NAMES = {
     ],
     "errors": [
         "UnoError",
+        "UnoLeakWarning",
         "ManagerClosedError",
         "ReadOnlyTransactionError",
         "ResourceError",

@@ -276,6 +276,7 @@ def test_a_test_that_closes_its_loop_is_told_so(project: Any) -> None:
     )
     assert project.outcomes(result) == {"passed": 1, "failed": 1}
     result.stdout.fnmatch_lines(["*UNO901*closed*", "*fix *"])
+    assert project.outcomes(project.run(None, "--uno-leaks=off")) == {"passed": 2}
 
 
 def test_async_fixture_inside_a_running_test_is_refused_with_the_fix(project: Any) -> None:

@@ -208,7 +208,7 @@ def test_a_failure_in_setup_stays_an_error(project: Any) -> None:
 
 
 def test_level_warn_and_off(project: Any) -> None:
-    result = project.run(leak("(leaks='warn')"), "--uno-report=json:leaks.json", "-W", "default")
+    result = project.run(leak("(leaks='warn')"), "--uno-report=json:leaks.json", "-W", "error")
     assert project.outcomes(result) == {"passed": 1, "warnings": 1}
     result.stdout.fnmatch_lines(["*UnoLeakWarning: UNO101*"])
     assert [found["status"] for found in project.leaks()] == ["allowed"]
@@ -217,6 +217,43 @@ def test_level_warn_and_off(project: Any) -> None:
     assert project.leaks() == []
     result = project.run(leak(), "--uno-leaks=off")
     assert project.outcomes(result) == {"passed": 1}
+
+
+def test_a_fixture_leak_at_level_warn(project: Any) -> None:
+    result = project.run(
+        """
+    @pytest.fixture(scope="module")
+    async def wide():
+        asyncio.create_task(asyncio.Event().wait(), name="left")
+
+    @pytest.mark.uno_async
+    async def test_it(wide): ...
+    """,
+        "--uno-leaks=warn",
+    )
+    assert project.outcomes(result) == {"passed": 1, "warnings": 1}
+    result.stdout.fnmatch_lines(["*UnoLeakWarning: UNO101*", "*fixture 'wide' (module, test_it.py:*"])
+
+
+def test_a_resource_that_a_manager_enters_is_no_leak(project: Any) -> None:
+    result = project.run(
+        """
+    from pytest_uno import AsyncResource
+
+    @pytest.mark.uno_async
+    async def test_it(uno_manager):
+        await uno_manager.enter_resource(AsyncResource("pool"))
+
+    @pytest.fixture(scope="session")
+    async def wide():
+        yield [object()]
+
+    @pytest.mark.uno_async
+    async def test_dropped_beside_a_wide_fixture(wide):
+        await AsyncResource("pool").__aenter__()
+    """
+    )
+    assert project.outcomes(result) == {"passed": 1, "failed": 1}
 
 
 def test_a_task_that_a_fixture_ends_is_no_leak(project: Any) -> None:

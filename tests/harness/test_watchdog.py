@@ -50,6 +50,8 @@ def test_a_hung_test_fails_with_the_picture(project: Any, kind: str) -> None:
             "*docs: *#hung-test*",
         ]
     )
+    assert not project.lines_with(result, "UNO101")
+    assert not project.lines_with(result, "direct cause")
     if kind == "group":
         result.stdout.fnmatch_lines(["*worker*"])
     if kind in ("sleep", "busy"):
