@@ -37,8 +37,7 @@ def test_public_names() -> None:
 
 
 def test_core_hands_out_the_same_names() -> None:
-    # UnoLeakWarning needs pytest and is the plugin's.
-    assert set(pytest_uno.core.__all__) == set(pytest_uno.__all__) - {"UnoLeakWarning", "__version__"}
+    assert set(pytest_uno.core.__all__) == set(pytest_uno.__all__) - {"__version__"}
 
 
 def registered_options(config: pytest.Config) -> set[str]:
