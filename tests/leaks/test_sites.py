@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+import pytest_uno
 from pytest_uno.leaks.sites import Site, Sites
 
 ROOT = Path(__file__).parents[2]
+PACKAGE = Path(pytest_uno.__file__).parent  # the installed one, which need not be the checkout's
 
 
 def in_file(file: str, source: str) -> dict[str, Any]:
@@ -72,7 +74,7 @@ def test_frames_of_libraries_are_left_out(sites: Sites) -> None:
         (doctest.__file__, False),
         (pytest.__file__, False),
         (str(ROOT / ".venv/lib/python3.12/site-packages/x.py"), False),
-        (str(ROOT / "pytest_uno/leaks/sites.py"), False),
+        (str(PACKAGE / "leaks/sites.py"), False),
     ],
 )
 def test_whose_a_file_is(sites: Sites, file: str, user: bool) -> None:
@@ -164,7 +166,7 @@ def test_nothing_is_captured_above_the_library(sites: Sites) -> None:
 
     found: list[Site] = []
     ours = in_file(
-        str(ROOT / "pytest_uno/x.py"), "def call(sites, found): found.append(sites.capture_library())"
+        str(PACKAGE / "x.py"), "def call(sites, found): found.append(sites.capture_library())"
     )
 
     class Bare(threading.Thread):
