@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -18,6 +18,7 @@ from pytest_uno.harness.loop_scopes import is_async_function, loop_scope_of_test
 from pytest_uno.harness.marker import check_marker, merge_markers, own_marker
 from pytest_uno.harness.pytest_internals import (
     convert_item,
+    fixtures_identity,
     is_adopted_by_pytest_asyncio,
     is_unittest_item,
 )
@@ -49,7 +50,7 @@ class Adoption:
     def pytest_pycollect_makeitem(self) -> Generator[None, object, object]:
         """Adopt the items; the innermost wrapper resumes first, before pytest-asyncio converts."""
         result = yield
-        for node in result if isinstance(result, list) else (result,):
+        for node in _as_list(result):
             if isinstance(node, pytest.Function):
                 self._adopt(node)
         return result
@@ -63,13 +64,11 @@ class Adoption:
             if is_unittest_item(item):
                 self._refuse_unittest(item)
             elif own_marker(item) is not None and _async_function_of(item) is not None and self._adopt(item):
-                converted = convert_item(item)
-                if converted is not None:
-                    items[index] = converted
+                items[index] = convert_item(item)
 
     def _adopt(self, node: pytest.Function) -> bool:
         """Adopt a test if it is ours; an item does as its definition did, with which it shares the fixtures."""
-        if node._fixtureinfo is self._last[0] and not _has_marks_of_parameters(node):
+        if fixtures_identity(node) is self._last[0] and not _has_marks_of_parameters(node):
             if self._last[1] is not None:
                 node.add_marker(self._last[1], append=False)
             return True
@@ -82,8 +81,6 @@ class Adoption:
         func = _async_function_of(node)
         if func is None:
             self._refuse_sync(node)
-            return False
-        if is_unittest_item(node):
             return False
         merged = merge_markers(node)
         if merged is None:
@@ -124,12 +121,12 @@ class Adoption:
                 kwargs["loop_scope"] = scope
         marker = None
         if present is None or kwargs != present.kwargs:
-            key = tuple(sorted((name, tuple(v) if isinstance(v, list) else v) for name, v in kwargs.items()))
+            key = tuple(sorted((name, _as_hashable(value)) for name, value in kwargs.items()))
             if key not in self._asyncio_marks:
                 self._asyncio_marks[key] = pytest.mark.asyncio(**kwargs)
             marker = self._asyncio_marks[key]
             node.add_marker(marker, append=False)
-        self._last = (node._fixtureinfo, marker)
+        self._last = (fixtures_identity(node), marker)
 
     def _refuse_sync(self, node: pytest.Function) -> None:
         """A marker on the class or module says nothing about its sync tests; one on the test itself is a mistake."""
@@ -157,6 +154,14 @@ class Adoption:
                     anchor="unittest-method",
                 )
             )
+
+
+def _as_list(made: object) -> list[object]:
+    return cast("list[object]", made) if isinstance(made, list) else [made]
+
+
+def _as_hashable(value: Any) -> Any:
+    return tuple(cast("list[object]", value)) if isinstance(value, list) else value
 
 
 def _has_marks_of_parameters(node: pytest.Function) -> bool:

@@ -24,6 +24,7 @@ from pytest_uno.harness.pytest_internals import (
     RUNNER_MODULE,
     forget_failed_setup,
     mark_async_fixture,
+    requesting_item,
     resolve_fixture,
     runner_fixture_name,
     substitute_fixture_function,
@@ -51,12 +52,13 @@ class AsyncFixtures:
     ) -> Generator[None, Any, Any]:
         """Set up a fixture under its owner; an async one also gets its loop, its flags and its host task."""
         func = fixturedef.func
-        if func.__module__ == RUNNER_MODULE or func.__module__.startswith(_HARNESS):
+        module = func.__module__ or ""  # a bound method of a builtin type has none
+        if module == RUNNER_MODULE or module.startswith(_HARNESS):
             return (yield)  # the guard begins in there, and the owner it sets must stay
         owner = self._begin_ownership(fixturedef, func)
         token = OWNER.set(owner)
         flags = None
-        item = request._pyfuncitem
+        item = requesting_item(request)
         if is_async_function(func) and is_uno_test(item):
             scope = loop_scope_of_fixture(fixturedef, test_loop_scope(item))
             flags = mark_async_fixture(func, scope)

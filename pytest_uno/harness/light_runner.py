@@ -16,7 +16,7 @@ import signal
 import threading
 from collections.abc import Callable, Coroutine
 from types import FrameType
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from pytest_uno.core.errors import compose_message
 from pytest_uno.harness.asyncio_internals import (
@@ -89,10 +89,11 @@ class LightRunner:
                     anchor="fixture-in-running-loop",
                 )
             )
-        task = self._task = self._loop.create_task(coro, context=context)
+        task = self._loop.create_task(coro, context=context)
+        self._task = task
         self._interrupts = 0
         try:
-            return cast("T", self._loop.run_until_complete(task))
+            return self._loop.run_until_complete(task)
         except asyncio.CancelledError:
             if self._interrupts and task.uncancel() == 0:
                 raise KeyboardInterrupt from None

@@ -5,9 +5,9 @@ The closest marker wins, key by key: a parameter's, then the function's, the cla
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -58,8 +58,10 @@ def _seconds(value: object) -> str | None:
 
 
 def _factory_names(value: object) -> str | None:
-    if isinstance(value, list | tuple) and value and all(isinstance(name, str) and name for name in value):
-        return None
+    if isinstance(value, list | tuple):
+        names = cast("Sequence[object]", value)
+        if names and all(isinstance(name, str) and name for name in names):
+            return None
     return "give a list of names that the hook pytest_asyncio_loop_factories returns"
 
 

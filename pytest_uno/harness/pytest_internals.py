@@ -29,6 +29,7 @@ __all__ = [
     "convert_item",
     "fixture_definitions",
     "fixture_loop_scope",
+    "fixtures_identity",
     "forget_failed_setup",
     "ini_keys",
     "is_adopted_by_pytest_asyncio",
@@ -36,6 +37,7 @@ __all__ = [
     "loop_factory",
     "mark_async_fixture",
     "protocol_implementers",
+    "requesting_item",
     "resolve_fixture",
     "run_item",
     "run_test_phases",
@@ -84,8 +86,8 @@ def check_pytest_asyncio() -> None:
         )
 
 
-def convert_item(item: pytest.Function) -> pytest.Function | None:
-    """Make pytest-asyncio's item of an async test that was collected as a plain one, or None if there is none.
+def convert_item(item: pytest.Function) -> pytest.Function:
+    """Make pytest-asyncio's item of an adopted async test that was collected as a plain one.
 
     pytest-asyncio converts while collecting; a marker that a conftest adds in `pytest_collection_modifyitems` comes
     too late for that.
@@ -93,7 +95,8 @@ def convert_item(item: pytest.Function) -> pytest.Function | None:
     from pytest_asyncio.plugin import PytestAsyncioFunction
 
     subclass = PytestAsyncioFunction.item_subclass_for(item)
-    return None if subclass is None else subclass._from_function(item)
+    assert subclass is not None, "pytest-asyncio has an item class for every async function"
+    return subclass._from_function(item)  # pyright: ignore[reportPrivateUsage]
 
 
 def is_adopted_by_pytest_asyncio(item: pytest.Item) -> bool:
@@ -141,7 +144,8 @@ def run_item(item: pytest.Function, run: Callable[[Coroutine[Any, Any, Any]], An
 
     Hypothesis calls an inner function of its own many times: pytest-asyncio names the attribute to replace.
     """
-    target, name = item._synchronization_target_attr  # type: ignore[attr-defined]
+    attribute: tuple[Any, str] = getattr(item, "_synchronization_target_attr")  # noqa: B009 - typed this way
+    target, name = attribute
     func = getattr(target, name)
 
     def call_to_the_end(*args: Any, **kwargs: Any) -> None:
@@ -194,6 +198,16 @@ def fixture_definitions(node: pytest.Item) -> Mapping[str, Sequence[pytest.Fixtu
     )
 
 
+def fixtures_identity(node: pytest.Function) -> object:
+    """Return what an item shares with the definition that it was made from, and with nothing else."""
+    return node._fixtureinfo  # pyright: ignore[reportPrivateUsage]
+
+
+def requesting_item(request: pytest.FixtureRequest) -> pytest.Function:
+    """Return the test that a fixture is set up for; `request.node` is a wider node for a wider fixture."""
+    return request._pyfuncitem  # pyright: ignore[reportPrivateUsage]
+
+
 def resolve_fixture(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> Callable[..., Any]:
     """Return a fixture's function bound to the instance of the requesting test, as pytest does itself."""
     from _pytest.fixtures import resolve_fixture_function
@@ -213,7 +227,7 @@ def forget_failed_setup(fixturedef: pytest.FixtureDef[Any]) -> None:
     trips over an assertion.
     """
     if fixturedef.cached_result is None:
-        fixturedef._finalizers.clear()
+        fixturedef._finalizers.clear()  # pyright: ignore[reportPrivateUsage]
 
 
 def run_test_phases(item: pytest.Item, nextitem: pytest.Item | None) -> None:
@@ -245,4 +259,4 @@ def make_call_info(
 def ini_keys(config: pytest.Config) -> Iterable[str]:
     """Return the names that the ini file sets; `Config.inicfg` is deprecated since pytest 9.2."""
     ini = getattr(config, "_inicfg", None)
-    return tuple(config.inicfg if ini is None else ini)
+    return tuple(config.inicfg if ini is None else ini)  # pyright: ignore[reportDeprecated]

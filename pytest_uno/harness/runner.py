@@ -22,6 +22,7 @@ from pytest_uno.harness.pytest_internals import (
     is_marked_async_fixture,
     loop_factory,
     mark_async_fixture,
+    requesting_item,
     run_item,
     set_up_item,
     substitute_fixture_function,
@@ -30,7 +31,6 @@ from pytest_uno.harness.pytest_internals import (
 )
 from pytest_uno.harness.run_state import RunState, is_uno_test, options_of
 from pytest_uno.harness.verdict import Verdicts
-from pytest_uno.harness.watchdog import HangError, Watch, Watchdog
 from pytest_uno.leaks.owners import Owner
 
 __all__ = ["FixtureCrashError", "TestRunner"]
@@ -136,7 +136,7 @@ class TestRunner:
     def _place_guard(self, item: pytest.Item) -> None:
         """Let the guard be the first function-scoped fixture."""
         definitions = fixture_definitions(item)
-        names: list[str] = item.fixturenames  # type: ignore[attr-defined]
+        names: list[str] = list(item.fixturenames)  # type: ignore[attr-defined]
         place = next(
             (
                 index
@@ -179,9 +179,9 @@ class TestRunner:
         if func.__module__ != RUNNER_MODULE or not fixturedef.argname.endswith("_scoped_runner"):
             return (yield)
         if fixturedef.scope == "function":
-            light = request._pyfuncitem.stash.get(_LIGHT_RUNNER, None)
+            light = requesting_item(request).stash.get(_LIGHT_RUNNER, None)
             if light is not None:
-                substitute_fixture_function(fixturedef, lambda **_: light)
+                substitute_fixture_function(fixturedef, _returning(light))
             try:
                 return (yield)
             finally:
@@ -254,6 +254,13 @@ class TestRunner:
         self._run.detection.remove()
 
 
+def _returning(runner: LightRunner) -> Callable[..., LightRunner]:
+    def get_runner(**_: object) -> LightRunner:
+        return runner
+
+    return get_runner
+
+
 class _Watched:
     """Watches a block of the run, if there is a budget; turns what the watchdog caused into its own error."""
 
@@ -261,6 +268,11 @@ class _Watched:
         self._run = run
         self._watch = None
         if seconds > 0:
+            from pytest_uno.harness.watchdog import (
+                Watch,
+                Watchdog,
+            )  # few projects need it: a millisecond each start
+
             if run.watchdog is None:
                 run.watchdog = Watchdog()
             self._watch = Watch(f"{what} {item.name}", seconds, self._find_loop, self._tasks, self._label)
@@ -277,8 +289,9 @@ class _Watched:
             if self._run.test is not None:
                 self._run.test.is_hung = True
             # The picture says where it hung; what the test itself raised on its way out is worth a look.
-            caused_by_us = isinstance(error, HangError | asyncio.CancelledError | KeyboardInterrupt)
-            raise self._watch.error() from (None if caused_by_us else error)
+            hang = self._watch.error()
+            caused_by_us = isinstance(error, type(hang) | asyncio.CancelledError | KeyboardInterrupt)
+            raise hang from (None if caused_by_us else error)
 
     def _find_loop(self) -> asyncio.AbstractEventLoop | None:
         if self._run.setup_task is not None:

@@ -20,9 +20,14 @@ from pytest_uno.core.errors import UnoLeakWarning
 from pytest_uno.harness.pytest_internals import Failed, make_call_info, protocol_implementers, run_test_phases
 from pytest_uno.harness.run_state import TestRun, is_uno_test
 from pytest_uno.leaks.model import Finding
-from pytest_uno.reports.terminal import render_finding
 
 __all__ = ["LeakError", "Verdicts"]
+
+
+def _render(finding: Finding) -> str:
+    from pytest_uno.reports.terminal import render_finding  # a clean run need not load the reports
+
+    return render_finding(finding)
 
 
 class LeakError(Failed):
@@ -31,7 +36,7 @@ class LeakError(Failed):
     __module__ = "builtins"  # pytest shows `LeakError: ...`, without a module path
 
     def __init__(self, findings: Sequence[Finding]) -> None:
-        super().__init__("\n\n".join(render_finding(finding) for finding in findings), pytrace=False)
+        super().__init__("\n\n".join(_render(finding) for finding in findings), pytrace=False)
 
 
 class _CallReport:
@@ -163,7 +168,7 @@ class Verdicts:
         with warnings.catch_warnings():
             warnings.simplefilter("always", UnoLeakWarning)
             for finding in findings:
-                item.warn(UnoLeakWarning(render_finding(finding)))
+                item.warn(UnoLeakWarning(_render(finding)))
 
     def _fail_call(
         self,

@@ -96,7 +96,9 @@ class Watch:
             task.cancel("pytest-uno: real_timeout")
 
     def _describe(self, loop: asyncio.AbstractEventLoop | None) -> str:
-        frame = sys._current_frames().get(threading.main_thread().ident or 0)
+        frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage] - documented
+        frame = frames.get(threading.main_thread().ident or 0)
+        del frames
         stack = "".join(traceback.format_list(_user_part(traceback.extract_stack(frame)))) if frame else ""
         del frame
         picture = "" if loop is None else capture_await_graph(loop, label=self._label).render()

@@ -6,7 +6,8 @@ import asyncio
 import re
 import weakref
 
-from pytest_uno.clock.await_graph import awaiters, waiting_frames
+from pytest_uno.clock.await_chain import waiting_frames
+from pytest_uno.clock.awaiters import awaiters
 from pytest_uno.leaks.judging import Judgement, Ledger, Suspect
 from pytest_uno.leaks.model import Finding, OwnerInfo
 from pytest_uno.leaks.owners import Owner
