@@ -13,8 +13,8 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from _pytest.unittest import TestCaseFunction
 from _pytest.outcomes import Failed  # `pytest.fail.Exception` is no base class to type checkers
+from _pytest.unittest import TestCaseFunction
 
 from pytest_uno.core.errors import compose_message
 

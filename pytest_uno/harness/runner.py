@@ -150,9 +150,7 @@ class TestRunner:
     def guard(self, item: pytest.Item, runner: Any, *, owns_loop: bool) -> Iterator[None]:
         """Guard a test between the two halves of a fixture."""
         options = options_of(item)
-        if options is None:
-            yield
-            return
+        assert options is not None  # no other test is given the fixture
         guard = TestGuard(self._run, self._verdicts, item, options, runner, owns_loop=owns_loop)
         self._begin_guard(item, guard)
         try:
