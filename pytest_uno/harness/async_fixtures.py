@@ -186,9 +186,9 @@ class _FixtureHost:
     def leave(self, runner: Any) -> None:
         """Run the fixture from its `yield` to its end; raises what it raised."""
         self._is_leaving = True
-        if not self._stop.done():
-            self._stop.set_result(None)
-        if not self._loop.is_closed():
+        if not self._loop.is_closed():  # or the guard says so
+            if not self._stop.done():
+                self._stop.set_result(None)
             runner.run(self._wait())
         if self._task.done() and not self._crashed and not self._task.cancelled():
             self._task.result()

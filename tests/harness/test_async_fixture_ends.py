@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 
 def test_a_fixture_cancelled_from_outside_may_end_quietly(project: Any) -> None:
     result = project.run(
@@ -107,7 +109,7 @@ def test_a_loop_that_is_closed_first_leaves_the_fixture_behind(project: Any) -> 
         "-W",
         "ignore::DeprecationWarning",
     )
-    assert project.outcomes(result)["passed"] == 1
+    assert project.outcomes(result) == {"failed": 1, "passed": 1}
     result.stdout.fnmatch_lines(["*UNO901*the event loop was closed before the test was over*"])
     assert "NEVER" not in result.stdout.str()
 
@@ -155,6 +157,32 @@ def test_pytest_exit_tears_down_and_blames_nothing(project: Any) -> None:
     result.stdout.fnmatch_lines(["*NARROW TORN DOWN*", "*WIDE TORN DOWN*", "*Exit: enough*"])
     assert not project.lines_with(result, "UNO101")
     assert "INTERNALERROR" not in result.stdout.str()
+
+
+def test_an_interrupted_teardown_blames_nothing(project: Any) -> None:
+    result = project.run_apart(
+        """
+    @pytest.fixture
+    async def outer():
+        yield
+        print("TORN DOWN")
+
+    @pytest.fixture
+    def interrupted(outer):
+        yield
+        raise KeyboardInterrupt
+
+    @pytest.mark.uno_async
+    async def test_it(interrupted):
+        asyncio.create_task(asyncio.Event().wait(), name="left")
+    """,
+        "-s",
+    )
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["*TORN DOWN*", "*KeyboardInterrupt*"])
+    output = result.stdout.str() + result.stderr.str()
+    assert "INTERNALERROR" not in output
+    assert "LeakError" not in output
 
 
 def test_with_the_detectors_off_a_wide_loop_ends_as_it_is(project: Any) -> None:
