@@ -1,7 +1,6 @@
 """pytest-uno: the async-testing harness.
 
-Importing this imports neither pytest nor SQLAlchemy; the names that need the latter are resolved when first
-used.
+Importing this imports neither pytest nor SQLAlchemy; the names are looked up in `pytest_uno.core` when first used.
 """
 
 from __future__ import annotations
@@ -9,34 +8,32 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_uno._version import __version__
-from pytest_uno.core import (
-    AsyncManager,
-    AsyncResource,
-    BackoffStrategy,
-    ManagerClosedError,
-    ReadOnlyTransactionError,
-    ResourceError,
-    TaskGroup,
-    TaskLeakError,
-    UnoError,
-    UnoLeakWarning,
-    as_task,
-    get_async_manager,
-    retry,
-    run_application,
-    timeout,
-    use_manager,
-)
 
 if TYPE_CHECKING:
     from pytest_uno.core import (
+        AsyncManager,
+        AsyncResource,
+        BackoffStrategy,
+        ManagerClosedError,
+        ReadOnlyTransactionError,
+        ResourceError,
+        TaskGroup,
+        TaskLeakError,
         TransactionContext,
+        UnoError,
+        UnoLeakWarning,
+        as_task,
         create_read_transaction_manager,
         create_transaction_manager,
         create_write_transaction_manager,
+        get_async_manager,
         readonly_transaction,
+        retry,
+        run_application,
+        timeout,
         transaction,
         transaction_manager,
+        use_manager,
     )
 
 __all__ = [
@@ -68,7 +65,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:  # all others are bound above
+    if name in __all__:
         from pytest_uno import core
 
         value = globals()[name] = getattr(core, name)

@@ -54,6 +54,8 @@ def pytest_configure(config: pytest.Config) -> None:
     plugins.register(
         Adoption(asyncio_blocked=blocked, on_first_test=lambda: _register_harness(config)), "uno-adoption"
     )
+    if settings.mode == "auto":  # sync tests may ask for async fixtures there, whether or not a test is ours
+        _register_harness(config)
     if not blocked:
         from pytest_uno.harness import fixtures
 
@@ -62,6 +64,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _register_harness(config: pytest.Config) -> None:
     """Register what runs tests, with the first test that there is."""
+    if config.pluginmanager.has_plugin("uno-harness-runner"):
+        return
     check_pytest_asyncio()
     from pytest_uno.harness.async_fixtures import AsyncFixtures
     from pytest_uno.harness.fixtures import TEST_RUNNER

@@ -1,34 +1,36 @@
 """The primitives that production code uses: managers, task groups, retries, time limits, transactions.
 
-Importing this imports neither pytest nor SQLAlchemy; the names of `transactions` are resolved when first
-used.
+Importing this imports neither pytest nor SQLAlchemy, and hardly anything else: each name is looked up in its module
+when it is first used, so that the plugin costs little in a project that does not use it.
 """
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
-from pytest_uno.core.async_manager import (
-    AsyncManager,
-    as_task,
-    get_async_manager,
-    run_application,
-    use_manager,
-)
-from pytest_uno.core.errors import (
-    ManagerClosedError,
-    ReadOnlyTransactionError,
-    ResourceError,
-    TaskLeakError,
-    UnoError,
-    UnoLeakWarning,
-)
-from pytest_uno.core.resources import AsyncResource
+# At once: the module `retry`, imported later, would take the place of the function.
 from pytest_uno.core.retry import BackoffStrategy, retry
-from pytest_uno.core.task_group import TaskGroup
-from pytest_uno.core.timeouts import timeout
 
 if TYPE_CHECKING:
+    from pytest_uno.core.async_manager import (
+        AsyncManager,
+        as_task,
+        get_async_manager,
+        run_application,
+        use_manager,
+    )
+    from pytest_uno.core.errors import (
+        ManagerClosedError,
+        ReadOnlyTransactionError,
+        ResourceError,
+        TaskLeakError,
+        UnoError,
+        UnoLeakWarning,
+    )
+    from pytest_uno.core.resources import AsyncResource
+    from pytest_uno.core.task_group import TaskGroup
+    from pytest_uno.core.timeouts import timeout
     from pytest_uno.core.transactions import (
         TransactionContext,
         create_read_transaction_manager,
@@ -65,14 +67,37 @@ __all__ = [
     "use_manager",
 ]
 
+_HOMES = {
+    "AsyncManager": "async_manager",
+    "as_task": "async_manager",
+    "get_async_manager": "async_manager",
+    "run_application": "async_manager",
+    "use_manager": "async_manager",
+    "ManagerClosedError": "errors",
+    "ReadOnlyTransactionError": "errors",
+    "ResourceError": "errors",
+    "TaskLeakError": "errors",
+    "UnoError": "errors",
+    "UnoLeakWarning": "errors",
+    "AsyncResource": "resources",
+    "TaskGroup": "task_group",
+    "timeout": "timeouts",
+    "TransactionContext": "transactions",
+    "create_read_transaction_manager": "transactions",
+    "create_transaction_manager": "transactions",
+    "create_write_transaction_manager": "transactions",
+    "readonly_transaction": "transactions",
+    "transaction": "transactions",
+    "transaction_manager": "transactions",
+}
+
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:  # all others are bound above
-        from pytest_uno.core import transactions
-
-        value = globals()[name] = getattr(transactions, name)
-        return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    return value
 
 
 def __dir__() -> list[str]:

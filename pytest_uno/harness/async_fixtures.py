@@ -18,8 +18,11 @@ from typing import Any
 
 import pytest
 
+from pytest_uno.harness.asyncio_internals import give_up_task
 from pytest_uno.harness.context_changes import apply_context_changes
+from pytest_uno.harness.light_runner import refuse_running_loop
 from pytest_uno.harness.loop_scopes import is_async_function, loop_scope_of_fixture
+from pytest_uno.harness.marker import is_sync_test_in_auto_mode
 from pytest_uno.harness.pytest_internals import (
     RUNNER_MODULE,
     forget_failed_setup,
@@ -56,12 +59,20 @@ class AsyncFixtures:
         module = func.__module__ or ""  # a bound method of a builtin type has none
         if module == RUNNER_MODULE or module.startswith(_HARNESS):
             return (yield)  # the guard begins in there, and the owner it sets must stay
+        item = requesting_item(request)
+        is_ours = is_async_function(func) and (is_uno_test(item) or is_sync_test_in_auto_mode(item))
+        if is_ours:
+            try:
+                refuse_running_loop()
+            except RuntimeError:
+                forget_failed_setup(fixturedef)
+                raise
         owner = self._begin_ownership(fixturedef, func)
         token = OWNER.set(owner)
         flags = None
-        item = requesting_item(request)
-        if is_async_function(func) and is_uno_test(item):
-            scope = loop_scope_of_fixture(fixturedef, test_loop_scope(item))
+        if is_ours:
+            test_scope = test_loop_scope(item) if is_uno_test(item) else "function"
+            scope = loop_scope_of_fixture(fixturedef, test_scope)
             flags = mark_async_fixture(func, scope)
             if inspect.isasyncgenfunction(func):
                 substitute_fixture_function(
@@ -187,7 +198,9 @@ class _FixtureHost:
     def leave(self, runner: Any) -> None:
         """Run the fixture from its `yield` to its end; raises what it raised."""
         self._is_leaving = True
-        if not self._loop.is_closed():  # or the guard says so
+        if self._loop.is_closed():
+            give_up_task(self._task)
+        else:
             if not self._stop.done():
                 self._stop.set_result(None)
             runner.run(self._wait())

@@ -14,6 +14,8 @@ from pytest_uno.core.errors import compose_message
 from pytest_uno.harness.settings import SETTINGS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_uno.reports.groups import Group
 
 __all__ = ["LeakCollector"]
@@ -28,6 +30,9 @@ class LeakCollector:
         self._sightings: list[tuple[str, str | None, dict[str, Any]]] = []
         self._tests: set[str] = set()
         self._written: list[str] = []
+        self._problems: list[str] = []
+        for target in self._settings.reports:
+            _prepare(target.path)
         self._groups_made: list[Group] | None = None
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -38,23 +43,19 @@ class LeakCollector:
             worker = getattr(report, "worker_id", None)
             self._sightings.extend((report.nodeid, worker, leak) for leak in leaks)
 
-    def pytest_sessionfinish(self) -> None:
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the reports that were asked for, also when there is nothing to report."""
         for target in self._settings.reports:
             from pytest_uno.reports.json_report import render_json
 
             text = render_json(self._groups())
             try:
-                target.path.parent.mkdir(parents=True, exist_ok=True)
                 target.path.write_text(text, encoding="utf-8", newline="\n")
-            except OSError as exc:
-                raise pytest.UsageError(
-                    compose_message(
-                        f"cannot write the leak report {target.path}: {exc.strerror or exc}",
-                        fix="name a path that can be written: --uno-report json:PATH",
-                        anchor="report-not-written",
-                    )
-                ) from exc
+            except OSError as error:  # the results of the tests must still be shown
+                self._problems.append(_describe_unwritable(target.path, error))
+                session.exitstatus = session.exitstatus or pytest.ExitCode.USAGE_ERROR
+                continue
             self._written.append(f"{target.format} {target.path}")
 
     @pytest.hookimpl
@@ -68,6 +69,8 @@ class LeakCollector:
                 terminalreporter.write_line(line)
         elif self._tests and self._config.get_verbosity() > 0:
             terminalreporter.write_line(f"leaks: none in {len(self._tests)} tests")
+        for problem in self._problems:
+            terminalreporter.write_line(problem, red=True)
         if self._written and (self._sightings or self._config.get_verbosity() > 0):
             terminalreporter.write_line("wrote " + ", ".join(self._written))
 
@@ -89,3 +92,27 @@ class LeakCollector:
                 for group in group_findings(found)
             ]
         return self._groups_made
+
+
+def _prepare(path: Path) -> None:
+    """See before the first test that a report can be written, and make its folder.
+
+    Raises:
+        pytest.UsageError: it cannot.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab"):
+            pass
+        if path.stat().st_size == 0:
+            path.unlink()
+    except OSError as error:
+        raise pytest.UsageError(_describe_unwritable(path, error)) from error
+
+
+def _describe_unwritable(path: Path, error: OSError) -> str:
+    return compose_message(
+        f"cannot write the leak report {path}: {error.strerror or error}",
+        fix="name a file that can be written: --uno-report json:PATH",
+        anchor="report-not-written",
+    )

@@ -25,7 +25,10 @@ from pytest_uno.harness.asyncio_internals import (
     needs_executor_shutdown,
 )
 
-__all__ = ["LightRunner"]
+__all__ = ["PATIENCE", "LightRunner", "refuse_running_loop"]
+
+PATIENCE = 5.0
+"""Seconds that tasks get to end when their loop closes; what leaks has been judged by then."""
 
 T = TypeVar("T")
 
@@ -75,21 +78,16 @@ class LightRunner:
             What it returned.
 
         Raises:
-            RuntimeError: a loop is already running in this thread.
+            RuntimeError: a loop is already running in this thread, or the loop is closed.
             KeyboardInterrupt: SIGINT came while it ran.
             BaseException: what it raised.
         """
-        if asyncio._get_running_loop() is not None:
-            coro.close()
-            raise RuntimeError(
-                compose_message(
-                    "an async fixture cannot be set up while the event loop is running",
-                    cause="request.getfixturevalue() of an async fixture inside an async test",
-                    fix="take the fixture as an argument of the test, or request it from a sync fixture",
-                    anchor="fixture-in-running-loop",
-                )
-            )
-        task = self._loop.create_task(coro, context=context)
+        try:
+            refuse_running_loop()
+            task = self._loop.create_task(coro, context=context)
+        except RuntimeError:
+            coro.close()  # or it would be the next test's coroutine that nobody awaits
+            raise
         self._task = task
         self._interrupts = 0
         try:
@@ -115,8 +113,7 @@ class LightRunner:
         loop = self._loop
         try:
             if not loop.is_closed():
-                if asyncio.all_tasks(loop):
-                    cancel_all_tasks(loop)
+                cancel_all_tasks(loop, PATIENCE)
                 if needs_asyncgen_shutdown(loop):
                     loop.run_until_complete(loop.shutdown_asyncgens())
                 if needs_executor_shutdown(loop):
@@ -126,6 +123,23 @@ class LightRunner:
                 signal.signal(signal.SIGINT, signal.default_int_handler)
             asyncio.set_event_loop(None)
             loop.close()
+
+
+def refuse_running_loop() -> None:
+    """Refuse to set up an async fixture inside a running test.
+
+    Raises:
+        RuntimeError: a loop is running in this thread.
+    """
+    if asyncio._get_running_loop() is not None:
+        raise RuntimeError(
+            compose_message(
+                "an async fixture cannot be set up while the event loop is running",
+                cause="request.getfixturevalue() of an async fixture inside an async test",
+                fix="take the fixture as an argument of the test, or request it from a sync fixture",
+                anchor="fixture-in-running-loop",
+            )
+        )
 
 
 def _wake_up() -> None: ...

@@ -12,10 +12,19 @@ from typing import Any, cast
 import pytest
 
 from pytest_uno.core.errors import compose_message
+from pytest_uno.harness.loop_scopes import is_async_function
 from pytest_uno.harness.pytest_internals import SCOPES
 from pytest_uno.harness.settings import CLOCKS, LEVELS, SETTINGS, suggest
 
-__all__ = ["MARKER", "MARKER_HELP", "TestOptions", "merge_markers", "own_marker", "resolve_options"]
+__all__ = [
+    "MARKER",
+    "MARKER_HELP",
+    "TestOptions",
+    "is_sync_test_in_auto_mode",
+    "merge_markers",
+    "own_marker",
+    "resolve_options",
+]
 
 MARKER = "uno_async"
 
@@ -157,6 +166,11 @@ def _is_wanted_by_auto_mode(item: pytest.Item) -> bool:
     if any(item.get_closest_marker(name) for name in FOREIGN_MARKERS):
         return False
     return "anyio_backend" not in getattr(item, "fixturenames", ())
+
+
+def is_sync_test_in_auto_mode(item: pytest.Item) -> bool:
+    """Tell whether a sync test may ask for async fixtures: in auto mode, as in pytest-asyncio's own."""
+    return _is_wanted_by_auto_mode(item) and not is_async_function(getattr(item, "obj", None))
 
 
 def resolve_options(item: pytest.Item, merged: Mapping[str, Any]) -> TestOptions:

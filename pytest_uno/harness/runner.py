@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from pytest_uno.core.errors import compose_message
+from pytest_uno.harness.asyncio_internals import cancel_all_tasks
 from pytest_uno.harness.fixtures import GUARD, GUARD_FIXTURE
 from pytest_uno.harness.guard import TestGuard
-from pytest_uno.harness.light_runner import LightRunner
+from pytest_uno.harness.light_runner import PATIENCE, LightRunner
 from pytest_uno.harness.loop_scopes import is_async_function
 from pytest_uno.harness.marker import TestOptions
 from pytest_uno.harness.pytest_internals import (
@@ -239,6 +240,7 @@ class TestRunner:
         unknown = Owner("session", f"the {scope} loop", scope=scope)
         findings = run.detection.judge_loop(runner.get_loop(), default_owner=unknown)
         run.detection.unwatch_loop(runner.get_loop())
+        cancel_all_tasks(runner.get_loop(), PATIENCE)  # the runner itself would wait for ever
         self._verdicts.judge_fixtures(run.teardown_item, run.settings.leaks, findings)
 
     # -- watchdog

@@ -19,15 +19,15 @@ import pytest
 from pytest_uno.core.errors import UnoLeakWarning
 from pytest_uno.harness.pytest_internals import Failed, make_call_info, protocol_implementers, run_test_phases
 from pytest_uno.harness.run_state import TestRun, is_uno_test
-from pytest_uno.leaks.model import Finding
+from pytest_uno.leaks.model import Finding, OwnerInfo
 
 __all__ = ["LeakError", "Verdicts"]
 
 
-def _render(finding: Finding) -> str:
+def _render(finding: Finding, *, with_owner: bool = False) -> str:
     from pytest_uno.reports.terminal import render_finding  # a clean run need not load the reports
 
-    return render_finding(finding)
+    return render_finding(finding, with_owner=with_owner)
 
 
 class LeakError(Failed):
@@ -35,8 +35,9 @@ class LeakError(Failed):
 
     __module__ = "builtins"  # pytest shows `LeakError: ...`, without a module path
 
-    def __init__(self, findings: Sequence[Finding]) -> None:
-        super().__init__("\n\n".join(_render(finding) for finding in findings), pytrace=False)
+    def __init__(self, findings: Sequence[Finding], *, with_owner: bool = False) -> None:
+        texts = [_render(finding, with_owner=with_owner) for finding in findings]
+        super().__init__("\n\n".join(texts), pytrace=False)
 
 
 class _CallReport:
@@ -124,7 +125,7 @@ class Verdicts:
             error: what the shutdown of its manager raised.
 
         Raises:
-            LeakError: a function-scoped fixture leaked, or the call's report is out of reach.
+            LeakError: a function-scoped fixture or an earlier test leaked, or the call's report is out of reach.
             Exception: `error`, when the call's report is out of reach.
         """
         item, call = test.item, test.item.stash.get(_CALL, None)
@@ -138,17 +139,18 @@ class Verdicts:
             if error is not None:
                 item.add_report_section("teardown", "manager", "".join(traceback.format_exception(error)))
             return
-        own = [finding for finding in findings if finding.owner.kind != "fixture"]
-        of_fixtures = [finding for finding in findings if finding.owner.kind == "fixture"]
+        me = OwnerInfo.of(test.owner)
+        own = [finding for finding in findings if finding.owner == me]
+        of_others = [finding for finding in findings if finding.owner != me]
         failure = _combine(own, error)
         if failure is not None:
             if self._last_logged is call.report:
                 _attach(item, own)
                 raise failure
             self._fail_call(item, call.report, failure, own)
-        if of_fixtures:
-            _attach(item, of_fixtures)
-            raise LeakError(of_fixtures)
+        if of_others:
+            _attach(item, of_others)
+            raise LeakError(of_others, with_owner=True)
 
     def judge_fixtures(self, item: pytest.Item, level: str, findings: Sequence[Finding]) -> None:
         """Blame wider fixtures at the end of their scope, in the teardown phase of the last test.
@@ -160,7 +162,7 @@ class Verdicts:
             self._warn(item, findings)
         elif level == "error" and findings:
             _attach(item, findings)
-            raise LeakError(findings)
+            raise LeakError(findings, with_owner=True)
 
     def _warn(self, item: pytest.Item, findings: Sequence[Finding]) -> None:
         if findings:

@@ -56,7 +56,18 @@ class Watch:
         label: names the owner of a task in the picture.
     """
 
-    __slots__ = ("_find_loop", "_label", "_tasks", "_what", "deadline", "done", "fired", "message", "seconds")
+    __slots__ = (
+        "_find_loop",
+        "_label",
+        "_tasks",
+        "_thread",
+        "_what",
+        "deadline",
+        "done",
+        "fired",
+        "message",
+        "seconds",
+    )
 
     def __init__(
         self,
@@ -73,6 +84,7 @@ class Watch:
         self.message = ""
         self._what = what
         self._find_loop = find_loop
+        self._thread = threading.get_ident()
         self._tasks = tasks
         self._label = label
 
@@ -97,7 +109,7 @@ class Watch:
 
     def _describe(self, loop: asyncio.AbstractEventLoop | None) -> str:
         frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage] - documented
-        frame = frames.get(threading.main_thread().ident or 0)
+        frame = frames.get(self._thread)
         del frames
         stack = "".join(traceback.format_list(_user_part(traceback.extract_stack(frame)))) if frame else ""
         del frame
@@ -126,7 +138,8 @@ def _is_runner(filename: str) -> bool:
 class Watchdog:
     """Watches one budget at a time, from a thread of its own.
 
-    `start` and `stop` must be called in the main thread.
+    Must be made, used and closed in the thread that runs the tests. The signal handler is ours until `close`: it is
+    never put back while a signal may be under way, which would then end the process.
     """
 
     def __init__(self) -> None:
@@ -134,14 +147,16 @@ class Watchdog:
         self._watch: Watch | None = None
         self._wakes_at = float("inf")
         self._ended = False
+        self._test_thread = threading.get_ident()
+        self._in_main_thread = threading.current_thread() is threading.main_thread()
         self._previous_handler: Any = None
+        if _SIGNAL is not None and self._in_main_thread:  # only there can handlers be set
+            self._previous_handler = signal.signal(_SIGNAL, self._raise)
         self._thread = threading.Thread(target=self._run, name="pytest-uno-watchdog", daemon=True)
         self._thread.start()
 
     def start(self, watch: Watch) -> None:
-        """Begin to watch; the signal handler is ours until `stop`."""
-        if _SIGNAL is not None:
-            self._previous_handler = signal.signal(_SIGNAL, self._raise)
+        """Begin to watch."""
         with self._changed:
             self._watch = watch
             if watch.deadline < self._wakes_at:
@@ -149,18 +164,20 @@ class Watchdog:
 
     def stop(self) -> None:
         """End the current watch; whatever was queued for it does nothing any more."""
-        watch, self._watch = self._watch, None
+        watch = self._watch
         if watch is not None:
-            watch.done.set()
-        if _SIGNAL is not None:
-            signal.signal(_SIGNAL, self._previous_handler)
+            watch.done.set()  # from here on the handler does not raise
+        with self._changed:
+            self._watch = None
 
     def close(self) -> None:
-        """End the thread."""
+        """End the thread and give the signal back."""
         with self._changed:
             self._ended = True
             self._changed.notify()
         self._thread.join()
+        if _SIGNAL is not None and self._in_main_thread:
+            signal.signal(_SIGNAL, self._previous_handler)
 
     def _run(self) -> None:
         while True:
@@ -170,22 +187,28 @@ class Watchdog:
                 watch = self._watch
                 self._wakes_at = float("inf") if watch is None else watch.deadline
                 left = self._wakes_at - time.monotonic()
-                if left > 0:
+                if watch is None or left > 0:
                     self._changed.wait(None if watch is None else left)
                     continue
-            if watch is not None:
-                self._stop_test(watch)
+            self._stop_test(watch)
 
     def _stop_test(self, watch: Watch) -> None:
         watch.fire()
         while not watch.done.wait(_STEP):
-            if _SIGNAL is not None:
-                signal.pthread_kill(threading.main_thread().ident or 0, _SIGNAL)
-            else:
-                _thread.interrupt_main()
+            with self._changed:  # `stop` waits for this: no signal is sent after it
+                if not watch.done.is_set():
+                    self._interrupt()
         with self._changed:
             if self._watch is watch:
                 self._watch = None
+
+    def _interrupt(self) -> None:
+        if not self._in_main_thread:
+            return  # no Python code of another thread can be interrupted: the cancellation has to do
+        if _SIGNAL is not None:
+            signal.pthread_kill(self._test_thread, _SIGNAL)
+        else:
+            _thread.interrupt_main()
 
     def _raise(self, signum: int, frame: FrameType | None) -> None:
         watch = self._watch

@@ -17,11 +17,12 @@ _LABEL = 12
 _TESTS_SHOWN = 5
 
 
-def render_finding(finding: Finding) -> str:
+def render_finding(finding: Finding, *, with_owner: bool = False) -> str:
     """Render one finding, as the failure of its test shows it.
 
     Args:
         finding: the finding.
+        with_owner: name the owner also when it is a test: the text stands under another test then.
 
     Returns:
         Lines without an end. Prose is wrapped at 78 columns; paths, code and tracebacks are never cut.
@@ -32,7 +33,7 @@ def render_finding(finding: Finding) -> str:
     lines += _frames("waiting at", "awaited in", finding.waiting_at)
     if finding.waiting_at or finding.awaited_by is not None:
         lines += _prose("awaited by", finding.awaited_by or "nobody")
-    if finding.owner.kind == "fixture":
+    if with_owner or finding.owner.kind == "fixture":
         lines += _prose("owner", finding.owner.describe())
     if finding.details:
         lines += _row("details", finding.details.splitlines())

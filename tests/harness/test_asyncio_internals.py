@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 from asyncio import runners
 from collections.abc import AsyncGenerator, Iterator
 from typing import Any
@@ -41,9 +43,36 @@ def test_cancelling_all_tasks_waits_for_their_end(loop: asyncio.AbstractEventLoo
 
     task = loop.create_task(wait())
     loop.run_until_complete(asyncio.sleep(0))
-    cancel_all_tasks(loop)
+    assert cancel_all_tasks(loop, 60) == set()
     assert steps == ["ended"]
     assert task.cancelled()
+    assert cancel_all_tasks(loop, 60) == set()
+
+
+def test_a_task_that_ignores_its_cancellation_is_given_up(loop: asyncio.AbstractEventLoop) -> None:
+    seen: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda _, context: seen.append(context))
+
+    async def ignore() -> None:
+        while True:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+
+    async def fail() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise ValueError("on the way out")
+
+    stubborn, failing = loop.create_task(ignore()), loop.create_task(fail())
+    loop.run_until_complete(asyncio.sleep(0))
+    assert cancel_all_tasks(loop, 0.001) == {stubborn}
+    assert asyncio.all_tasks(loop) == set()
+    assert [context["task"] for context in seen] == [failing]
+    del stubborn
+    loop.close()
+    gc.collect()
+    assert len(seen) == 1, "it does not complain when it is destroyed"
 
 
 def test_a_live_async_generator_needs_a_shutdown(loop: asyncio.AbstractEventLoop) -> None:

@@ -279,6 +279,24 @@ def test_a_test_that_closes_its_loop_is_told_so(project: Any) -> None:
     assert project.outcomes(project.run(None, "--uno-leaks=off")) == {"passed": 2}
 
 
+def test_a_loop_that_a_fixture_closes_before_the_test_blames_nobody_else(project: Any) -> None:
+    result = project.run(
+        """
+    @pytest.fixture
+    def closer():
+        asyncio.get_event_loop().close()
+
+    @pytest.mark.uno_async
+    async def test_it(closer): ...
+
+    @pytest.mark.uno_async
+    async def test_next(): ...
+    """
+    )
+    assert project.outcomes(result) == {"failed": 1, "passed": 1}
+    result.stdout.fnmatch_lines(["*RuntimeError: Event loop is closed*"])
+
+
 def test_async_fixture_inside_a_running_test_is_refused_with_the_fix(project: Any) -> None:
     result = project.run(
         """
@@ -286,12 +304,23 @@ def test_async_fixture_inside_a_running_test_is_refused_with_the_fix(project: An
     async def late():
         return 1
 
+    @pytest.fixture(scope="module")
+    async def late_generator():
+        yield 1
+
+    @pytest.mark.uno_async
+    @pytest.mark.parametrize("loop_scope", ["function", "module"])
+    async def test_expected(request, loop_scope):
+        for name in ("late", "late_generator"):
+            with pytest.raises(RuntimeError, match="while the event loop is running"):
+                request.getfixturevalue(name)
+
     @pytest.mark.uno_async
     async def test_it(request):
         request.getfixturevalue("late")
     """
     )
-    assert project.outcomes(result) == {"failed": 1}
+    assert project.outcomes(result) == {"failed": 1, "passed": 2}
     result.stdout.fnmatch_lines(
         ["*cannot be set up while the event loop is running*", "*take the fixture as an argument*"]
     )

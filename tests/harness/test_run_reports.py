@@ -15,9 +15,39 @@ def test_a_report_that_cannot_be_written_is_a_usage_error(project: Any, path: st
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     output = result.stdout.str() + result.stderr.str()
     assert f"cannot write the leak report {project.pytester.path / path}: " in output
-    assert "fix: name a path that can be written" in output
+    assert "fix: name a file that can be written" in output
     assert "#report-not-written" in output
     assert "INTERNALERROR" not in output
+
+
+def test_a_report_that_cannot_be_written_in_the_end_does_not_hide_the_results(project: Any) -> None:
+    result = project.run(
+        """
+    import pathlib
+
+    @pytest.mark.uno_async
+    async def test_it():
+        pathlib.Path("out/leaks.json").mkdir(parents=True)
+        assert False, "by itself"
+
+    def test_next(): ...
+    """,
+        "--uno-report=json:out/leaks.json",
+    )
+    assert project.outcomes(result) == {"failed": 1, "passed": 1}
+    result.stdout.fnmatch_lines(
+        ["*by itself*", "*cannot write the leak report *leaks.json: *", "*fix: name a file*"]
+    )
+    result = project.run(
+        """
+    import pathlib
+
+    def test_it():
+        pathlib.Path("other/leaks.json").mkdir(parents=True)
+    """,
+        "--uno-report=json:other/leaks.json",
+    )
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
 
 
 def test_the_leak_of_an_earlier_attempt_is_forgotten(project: Any) -> None:

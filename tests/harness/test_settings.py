@@ -96,6 +96,30 @@ def test_auto_mode_takes_every_async_test_of_asyncio(project: Any) -> None:
     assert project.outcomes(result)["passed"] >= 4
 
 
+def test_auto_mode_lets_sync_tests_ask_for_async_fixtures(project: Any) -> None:
+    project.ini("uno_async_mode = auto")
+    result = project.run(
+        """
+    @pytest.fixture
+    async def number():
+        yield asyncio.get_running_loop().is_running()
+
+    @pytest.fixture(scope="session")
+    async def loop():
+        return asyncio.get_running_loop()
+
+    def test_first(number, loop):
+        assert number and not loop.is_closed()
+
+    async def test_async(loop):
+        assert asyncio.get_running_loop() is loop
+    """
+    )
+    assert project.outcomes(result) == {"passed": 2}
+    result = project.run("def test_it(): ...")
+    assert project.outcomes(result) == {"passed": 1}
+
+
 def test_strict_mode_leaves_unmarked_tests_alone(project: Any) -> None:
     result = project.run(
         """

@@ -450,6 +450,28 @@ def test_loop_messages_without_an_exception_are_handed_on(project: Any) -> None:
     assert project.outcomes(result) == {"passed": 2}
 
 
+def test_a_late_leak_of_an_earlier_test_is_that_tests(project: Any) -> None:
+    result = project.run(
+        """
+    pytestmark = pytest.mark.uno_async(loop_scope="module")
+    go = []
+
+    async def test_arms_a_callback():
+        def spawn():
+            asyncio.create_task(asyncio.Event().wait(), name="late")
+        go.append(asyncio.Future())
+        go[0].add_done_callback(lambda _: spawn())
+
+    async def test_innocent():
+        go[0].set_result(None)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    """
+    )
+    assert project.outcomes(result) == {"passed": 2, "errors": 1}
+    result.stdout.fnmatch_lines(["*UNO101*'late'*", "*owner *test test_arms_a_callback*"])
+
+
 def test_stop_at_the_first_failure(project: Any) -> None:
     result = project.run(leak() + leak().replace("test_leaks", "test_next"), "-x")
     assert project.outcomes(result) == {"failed": 1}

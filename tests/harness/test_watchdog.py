@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 import pytest
@@ -128,10 +129,67 @@ def test_a_test_in_time_is_left_alone(project: Any) -> None:
     @pytest.mark.uno_async(real_timeout=60)
     @pytest.mark.parametrize("n", [1, 2])
     async def test_it(n): ...
-
-    def test_signal_handler_is_back():
-        if hasattr(signal, "SIGVTALRM"):
-            assert signal.getsignal(signal.SIGVTALRM) is signal.SIG_DFL
     """
     )
-    assert project.outcomes(result) == {"passed": 3}
+    assert project.outcomes(result) == {"passed": 2}
+    if hasattr(signal, "SIGVTALRM"):
+        assert signal.getsignal(signal.SIGVTALRM) is signal.SIG_DFL
+
+
+def test_a_signal_never_meets_its_default_which_ends_the_process(project: Any) -> None:
+    """The watchdog insists after a second, and the test ends just then."""
+    project.file(
+        "conftest.py",
+        """
+    import signal, time
+    send = signal.pthread_kill
+
+    @pytest.fixture(autouse=True)
+    def slow(monkeypatch):
+        def kill(thread, number):
+            time.sleep(0.3)
+            send(thread, number)
+        monkeypatch.setattr(signal, "pthread_kill", kill)
+        monkeypatch.setattr("pytest_uno.harness.watchdog._STEP", 0.1)
+    """,
+    )
+    result = project.run_apart(
+        """
+    import time
+
+    @pytest.mark.uno_async(real_timeout=0.05)
+    async def test_it():
+        time.sleep(0.3)
+
+    @pytest.mark.uno_async
+    async def test_next(): ...
+    """
+    )
+    assert project.outcomes(result) == {"failed": 1, "passed": 1}
+
+
+def test_a_leaked_task_that_ignores_its_cancellation_does_not_hang_the_run(project: Any) -> None:
+    project.file(
+        "conftest.py",
+        "import pytest_uno.harness.light_runner as m, pytest_uno.harness.runner as r\n"
+        "m.PATIENCE = r.PATIENCE = 0.01\n",
+    )
+    source = """
+    async def ignore():
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                pass
+
+    @pytest.mark.uno_async(loop_scope="{scope}")
+    async def test_it():
+        asyncio.create_task(ignore())
+        await asyncio.sleep(0)
+
+    @pytest.mark.uno_async(loop_scope="{scope}")
+    async def test_next(): ...
+    """
+    for scope in ("function", "session"):
+        result = project.run_apart(source.replace("{scope}", scope))
+        assert project.outcomes(result) == {"failed": 1, "passed": 1}
