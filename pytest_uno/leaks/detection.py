@@ -89,17 +89,18 @@ class LeakDetection:
             self._resources,
         )
         self._hooks = hook_table(self._coroutines, self._resources)
-        self._young = YoungObjects()
         self._young_kinds = self._exceptions.young_kinds | self._coroutines.young_kinds
+        self._young = YoungObjects(self._young_kinds)
         self._holders: dict[Owner, list[object]] = {}
         self._has_new_holders = False
+        self._has_unjudged = False
 
     def install(self) -> None:
         """Put the process-wide hooks in; does nothing if they are in."""
         if self._hooks.installed:
             return
-        self._young = YoungObjects(generational=is_generational())
-        self._coroutines.excuse(objects_of(self._coroutines.young_kinds))
+        self._young = YoungObjects(self._young_kinds, generational=is_generational())
+        self._excuse(objects_of(self._young_kinds))
         self._hooks.install()
 
     def remove(self) -> None:
@@ -110,6 +111,7 @@ class LeakDetection:
         self._hooks.remove()
         self._resources.clear()
         self._holders.clear()
+        self._has_new_holders = self._has_unjudged = False
 
     def watch_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         """Record the tasks that a loop makes from now on.
@@ -164,6 +166,13 @@ class LeakDetection:
         """
         self._holders.pop(owner, None)
 
+    def note_unjudged(self) -> None:
+        """Take note that a test runs that is not judged: the next one that is must not pay for what it keeps.
+
+        To be called for each of them, before or after it; costs nothing until the next `snapshot`.
+        """
+        self._has_unjudged = True
+
     def snapshot(self, owner: Owner) -> Snapshot:
         """Begin to watch a test. One test at a time; the hooks must be in.
 
@@ -171,9 +180,11 @@ class LeakDetection:
             owner: the test.
         """
         self._young.open()
-        if self._has_new_holders:
-            self._has_new_holders = False
-            self._coroutines.excuse(self._young.find(self._coroutines.young_kinds))
+        if self._has_new_holders or self._has_unjudged:
+            self._excuse(self._young.find())
+            if self._has_unjudged:
+                self._excuse_tests()
+            self._has_new_holders = self._has_unjudged = False
         for detector in self._detectors:
             detector.snapshot(owner)
         return Snapshot(owner)
@@ -224,6 +235,8 @@ class LeakDetection:
         Returns:
             True if it is recorded and will be reported by a judgement; False if it is nothing of ours.
         """
+        if self._exceptions.excuses(context):
+            return False
         task: AnyTask | None = context.get("task")
         if task is not None and "destroyed" in str(context.get("message", "")):
             self._tasks.record_destroyed(task)
@@ -232,7 +245,27 @@ class LeakDetection:
 
     def drain(self) -> list[Finding]:
         """Return what no judgement has taken, as what came up in the teardown of a wider fixture."""
+        if self._has_unjudged:
+            self._ledger.forget_ended_tests()
         return [_with_place(finding) for finding in self._ledger.take_all()]
+
+    def _excuse(self, things: list[object]) -> None:
+        self._coroutines.excuse(things)
+        self._exceptions.excuse(things)
+
+    def _excuse_tests(self) -> None:
+        """Excuse what tests have left that nobody has judged: what is on the loops, and in the ledger."""
+        self._ledger.forget_ended_tests()
+        for loop in self._watches:
+            for task in asyncio.all_tasks(loop):
+                if self._is_of_ended_test(task):
+                    self._tasks.exempt(task)
+            finished = self._exceptions.finished_tasks(loop)
+            self._exceptions.excuse(task for task in finished if self._is_of_ended_test(task))
+
+    def _is_of_ended_test(self, task: AnyTask) -> bool:
+        owner = self._births.owner(task)
+        return owner is not None and owner.kind == "test" and owner.ended
 
     def _judge(self, judgement: Judgement, suspects: list[Suspect]) -> list[Finding]:
         for detector in self._detectors[1:]:
@@ -254,7 +287,7 @@ class LeakDetection:
 
     def _find_young(self, loop: asyncio.AbstractEventLoop) -> list[object]:
         """Find the coroutines and failed futures that the test made and that are more than garbage."""
-        found = self._young.find(self._young_kinds)
+        found = self._young.find()
         if not found:
             return []
         refs = [

@@ -118,6 +118,14 @@ class Ledger:
         self._entries = kept
         return taken
 
+    def forget_ended_tests(self) -> None:
+        """Drop what belongs to tests that are over: for want of a judge of their own."""
+        self._entries = [
+            (owner, finding)
+            for owner, finding in self._entries
+            if owner is None or owner.kind != "test" or not owner.ended
+        ]
+
     def take_all(self) -> list[Finding]:
         """Remove and return all findings."""
         taken = [finding for _, finding in self._entries]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
+import weakref
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias, cast
 
@@ -53,9 +54,18 @@ class UnretrievedExceptions:
         self._births = births
         self._ledger = ledger
         self._watch_of = watch_of
+        self._older: weakref.WeakSet[AnyFuture] = weakref.WeakSet()
 
     def snapshot(self, owner: Owner) -> None:
         """Do nothing: a future itself knows whether anybody has looked."""
+
+    def excuse(self, things: Iterable[object]) -> None:
+        """Never judge futures and tasks that have failed before.
+
+        Args:
+            things: objects; those that are no failed futures do not matter.
+        """
+        self._older.update(cast("AnyFuture", thing) for thing in things if self.is_candidate(thing))
 
     def is_candidate(self, thing: Any) -> bool:
         """Say whether an object of one of the `young_kinds` deserves a closer look.
@@ -64,13 +74,17 @@ class UnretrievedExceptions:
             thing: the object.
         """
         future: AnyFuture = thing
-        return isinstance(thing, asyncio.Future) and peek_exception(future) is not None
+        return (
+            isinstance(thing, asyncio.Future)
+            and peek_exception(future) is not None
+            and future not in self._older
+        )
 
     def compare(self, judgement: Judgement) -> list[Suspect]:
         """Return the failed tasks and futures that nobody has looked at."""
         tasks = [
             self._suspect(task, owner)
-            for task in self._finished_tasks(judgement.loop)
+            for task in self.finished_tasks(judgement.loop)
             if self.is_candidate(task) and judgement.concerns(owner := self._births.owner(task))
         ]
         futures = [
@@ -79,6 +93,28 @@ class UnretrievedExceptions:
             if self.is_candidate(thing)
         ]
         return tasks + futures
+
+    def excuses(self, context: dict[str, Any]) -> bool:
+        """Say whether what a loop reports is of a future that was excused.
+
+        Args:
+            context: what the loop hands to its exception handler.
+        """
+        future = context.get("future")
+        return isinstance(future, asyncio.Future) and future in self._older
+
+    def finished_tasks(self, loop: asyncio.AbstractEventLoop) -> list[AnyTask]:
+        """Return the tasks of a watched loop that are done and that somebody still holds.
+
+        Args:
+            loop: the loop.
+        """
+        watch = self._watch_of(loop)
+        if watch is None or not watch.tasks:
+            return []
+        watch.compact()
+        tasks = [ref() for ref in watch.tasks]
+        return [task for task in tasks if task is not None and task.done()]
 
     def handle(self, context: dict[str, Any]) -> bool:
         """Note what a loop reports.
@@ -96,14 +132,6 @@ class UnretrievedExceptions:
         owner = self._births.owner(future) if isinstance(future, asyncio.Task) else OWNER.get()
         self._ledger.record(owner, self._describe(future, exc, _NOBODY))
         return True
-
-    def _finished_tasks(self, loop: asyncio.AbstractEventLoop) -> Iterable[AnyTask]:
-        watch = self._watch_of(loop)
-        if watch is None or not watch.tasks:
-            return ()
-        watch.compact()
-        tasks = [ref() for ref in watch.tasks]
-        return [task for task in tasks if task is not None and task.done()]
 
     def _suspect(self, future: AnyFuture, owner: Owner | None) -> Suspect:
         def describe(blamed: OwnerInfo) -> Finding:

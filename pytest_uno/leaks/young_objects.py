@@ -1,27 +1,37 @@
 """The objects that a test made, as the garbage collector keeps them: its young generations.
 
 A full collection after each test would find all garbage and cost more than the test (500,000 live objects:
-39 to 45 seconds for 300 tests, against 0.6 with this). So while a test runs, the threshold of the middle
-generation is out of reach: automatic collections then look at the youngest objects only and keep the
-survivors in generation 1, never further on. At the end, everything the test made is in generations 0 and 1,
-and a look at their types says whether anything is worth a closer look.
+39 to 45 seconds for 300 tests, against 0.6 with this). So while a test runs, the middle generation is
+collected later than usual: automatic collections then look at the youngest objects only and keep the
+survivors in generation 1. At the end, most of what the test made is in generations 0 and 1, and a look at
+their types says whether anything is worth a closer look.
 
-If the test collected by hand, its objects may have moved on: then everything is looked at, once. A
-collector that the user has disabled stays disabled: nothing is collected then, and nothing moves.
+Later, not never: what lives for a moment too long and then becomes a cycle is freed by a collection of
+the middle generation only, and a test that makes such things all the time would grow without bound. So it
+comes after some ten thousand objects; and before a collection, by itself or by hand, moves the objects of
+the window out of it, a callback of the collector takes weak references to those of the wanted types.
+
+A collector that the user has disabled stays disabled: nothing is collected then, and nothing moves.
 
 The incremental collector of the first releases of 3.14 has no middle generation: survivors of a young
-collection join the old objects. There the threshold of the young generation itself is out of reach for the
-time of a test. Later ones and 3.15 are generational again, so the collector is asked, not the version.
+collection join the old objects. There the threshold of the young generation itself is raised for the time
+of a test. Later ones and 3.15 are generational again, so the collector is asked, not the version.
 """
 
 from __future__ import annotations
 
 import gc
+import weakref
 from collections.abc import Callable
 
 __all__ = ["YoungObjects", "is_generational", "objects_of"]
 
-_OUT_OF_REACH = 1_000_000
+_ROOM = 20_000
+"""Young objects, net of those that went, that a test may make before the window is collected: some tens of
+megabytes of garbage at most, and far more than most tests ever make."""
+
+_COMPACT_AT = 4096
+"""Length at which the list of weak references is rid of the dead ones."""
 
 _CROWD = 500
 """Young objects that are worth a young collection: to look through more costs each test 20 microseconds a
@@ -29,18 +39,24 @@ thousand, and the collection that the raised threshold has put off would have co
 
 
 class YoungObjects:
-    """A window on the objects made between `open` and `close`; one window at a time.
+    """A window on the objects of some types made between `open` and `close`; one window at a time.
 
     Args:
+        kinds: the exact types; their objects must take weak references.
         generational: whether the collector has a middle generation; must be found out by `is_generational`.
     """
 
-    def __init__(self, *, generational: bool = True) -> None:
+    def __init__(self, kinds: frozenset[type], *, generational: bool = True) -> None:
+        self._kinds = kinds
         self._generations = (0, 1) if generational else (0,)
         self._before: tuple[int, int, int] | None = None
         self._during: tuple[int, int, int] = (0, 0, 0)
         self._collections = 0
+        self._moved: list[weakref.ref[object]] = []
+        self._limit = _COMPACT_AT
         self._is_crowded = False
+        self._has_moved = False
+        self._callback = self._note  # one object, so that it can be told from others
 
     def open(self) -> None:
         """Begin to keep new objects apart from older ones."""
@@ -48,48 +64,58 @@ class YoungObjects:
             self.close()
         first, second, third = self._before = gc.get_threshold()
         if len(self._generations) == 2:
-            self._during = (first, _OUT_OF_REACH, third)
+            self._during = (first, max(second, _ROOM // max(first, 1)), third)
         else:
             # Zero means "never", which the user has chosen then.
-            self._during = (first and _OUT_OF_REACH, second, third)
+            self._during = (first and max(first, _ROOM), second, third)
         gc.set_threshold(*self._during)
         self._collections = self._count_collections()
+        gc.callbacks.append(self._callback)
 
     def close(self) -> None:
         """Let objects grow old again; thresholds that somebody has changed meanwhile stay as they are."""
-        if self._before is not None and gc.get_threshold() == self._during:
-            gc.set_threshold(*self._before)
+        if self._before is not None:
+            if gc.get_threshold() == self._during:
+                gc.set_threshold(*self._before)
+            if self._callback in gc.callbacks:
+                gc.callbacks.remove(self._callback)
         self._before = None
+        if self._has_moved:
+            self._moved.clear()
+            self._limit = _COMPACT_AT
+            self._has_moved = False
         if self._is_crowded and gc.isenabled():
             gc.collect(self._generations[-1])
         self._is_crowded = False
 
-    def find(self, kinds: frozenset[type]) -> list[object]:
-        """Return the objects of some types that were made since `open`, and possibly older ones.
-
-        Args:
-            kinds: the exact types.
-        """
-        if self._count_collections() != self._collections:
-            return objects_of(kinds)
-        found: list[object] = []
+    def find(self) -> list[object]:
+        """Return the objects that were made since `open`, and possibly older ones."""
+        if self._count_collections() != self._collections:  # somebody has removed the callback
+            self._has_moved = True
+            return objects_of(self._kinds)
+        found = [thing for ref in self._moved if (thing := ref()) is not None] if self._moved else []
         for generation in self._generations:
             objects = gc.get_objects(generation)
-            found += _of_kinds(objects, kinds)
+            found += _of_kinds(objects, self._kinds)
             self._is_crowded |= len(objects) > _CROWD
         return found
 
     def collect(self) -> None:
-        """Collect the garbage among the objects of the window, unless the user wants no collections.
+        """Collect the garbage among the objects of the window, unless the user wants no collections."""
+        if gc.isenabled():
+            gc.collect(2 if self._has_moved else self._generations[-1])
 
-        The survivors leave the window: `find` looks at everything from now on.
-        """
-        if not gc.isenabled():
+    def _note(self, phase: str, info: dict[str, int]) -> None:
+        """Remember what is in the window before a collection moves it out."""
+        if phase != "start" or info["generation"] < self._generations[-1]:
             return
-        if self._count_collections() != self._collections:
-            gc.collect()
-        else:
-            gc.collect(self._generations[-1])
+        self._has_moved = True
+        self._collections += 1
+        for generation in self._generations:
+            self._moved += map(weakref.ref, _of_kinds(gc.get_objects(generation), self._kinds))
+        if len(self._moved) > self._limit:
+            self._moved[:] = [ref for ref in self._moved if ref() is not None]
+            self._limit = max(_COMPACT_AT, 2 * len(self._moved))
 
     def _count_collections(self) -> int:
         """Count the collections that move objects out of the window's generations."""

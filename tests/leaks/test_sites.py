@@ -165,9 +165,7 @@ def test_nothing_is_captured_above_the_library(sites: Sites) -> None:
     import threading
 
     found: list[Site] = []
-    ours = in_file(
-        str(PACKAGE / "x.py"), "def call(sites, found): found.append(sites.capture_library())"
-    )
+    ours = in_file(str(PACKAGE / "x.py"), "def call(sites, found): found.append(sites.capture_library())")
 
     class Bare(threading.Thread):
         run = None  # type: ignore[assignment]

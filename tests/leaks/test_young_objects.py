@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import gc
+import weakref
+from collections import deque
 from collections.abc import Iterator
 
 import pytest
 
+from pytest_uno.leaks import young_objects
 from pytest_uno.leaks.young_objects import YoungObjects, is_generational, objects_of
 
 
@@ -27,7 +30,7 @@ def _restore() -> Iterator[None]:
 
 @pytest.fixture(params=[True, False])
 def window(request: pytest.FixtureRequest) -> YoungObjects:
-    return YoungObjects(generational=request.param)
+    return YoungObjects(KINDS, generational=request.param)
 
 
 def churn() -> None:
@@ -40,7 +43,7 @@ def test_objects_stay_in_the_window_while_the_collector_runs(window: YoungObject
     window.open()
     thing = Thing()
     churn()
-    assert window.find(KINDS) == [thing]
+    assert window.find() == [thing]
     window.close()
     assert thing.me is thing
 
@@ -48,9 +51,9 @@ def test_objects_stay_in_the_window_while_the_collector_runs(window: YoungObject
 def test_older_objects_are_not_looked_at() -> None:
     old = Thing()
     gc.collect()
-    window = YoungObjects()
+    window = YoungObjects(KINDS)
     window.open()
-    assert window.find(KINDS) == []
+    assert window.find() == []
     window.close()
     assert objects_of(KINDS) == [old]
 
@@ -59,7 +62,7 @@ def test_a_collection_by_hand_widens_the_window(window: YoungObjects) -> None:
     window.open()
     thing = Thing()
     gc.collect()
-    assert window.find(KINDS) == [thing]
+    assert window.find() == [thing]
     window.collect()
     window.close()
 
@@ -67,20 +70,20 @@ def test_a_collection_by_hand_widens_the_window(window: YoungObjects) -> None:
 def test_garbage_is_collected(window: YoungObjects) -> None:
     window.open()
     Thing()
-    assert len(window.find(KINDS)) == 1
+    assert len(window.find()) == 1
     window.collect()
-    assert window.find(KINDS) == []
+    assert window.find() == []
     window.close()
 
 
 def test_a_disabled_collector_stays_so() -> None:
     gc.disable()
     assert is_generational()
-    window = YoungObjects()
+    window = YoungObjects(KINDS)
     window.open()
     Thing()
     window.collect()
-    assert len(window.find(KINDS)) == 1
+    assert len(window.find()) == 1
     window.close()
     assert not gc.isenabled()
 
@@ -106,20 +109,63 @@ def test_thresholds_of_the_user_stay(window: YoungObjects) -> None:
 def test_a_threshold_of_never_stays_so() -> None:
     gc.set_threshold(0, 10, 10)
     for generational in (True, False):
-        window = YoungObjects(generational=generational)
+        window = YoungObjects(KINDS, generational=generational)
         window.open()
         assert gc.get_threshold()[0] == 0
         window.close()
 
 
 def test_a_crowd_is_collected_at_the_end() -> None:
-    window = YoungObjects()
+    window = YoungObjects(KINDS)
     window.open()
     kept = [Thing() for _ in range(3000)]
     gc.collect(0)
-    assert len(window.find(KINDS)) == 3000
+    assert len(window.find()) == 3000
     window.close()
     assert not any(item is kept[0] for item in gc.get_objects(1))
+
+
+def test_the_window_is_collected_before_it_grows_without_bound(window: YoungObjects) -> None:
+    window.open()
+    alive: deque[Thing] = deque(
+        maxlen=1000
+    )  # what it holds survives a young collection, then becomes a cycle
+    refs: list[weakref.ref[Thing]] = []
+    for _ in range(100_000):
+        alive.append(thing := Thing())
+        refs.append(weakref.ref(thing))
+    kept = set(map(id, alive))
+    assert sum(ref() is not None for ref in refs) < 60_000
+    assert {id(thing) for thing in window.find()} >= kept
+    window.close()
+    assert window._moved == []
+
+
+def test_references_to_dead_objects_are_forgotten(
+    window: YoungObjects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(young_objects, "_COMPACT_AT", 10)
+    window.open()
+    gc.collect()
+    window.close()  # takes the limit anew
+    window.open()
+    for _ in range(20):
+        alive = [Thing() for _ in range(9)]
+        gc.collect()
+        assert len(window._moved) < 90  # of 180
+    assert {id(thing) for thing in window.find()} >= set(map(id, alive))
+    window.close()
+
+
+def test_a_collection_that_was_not_announced_widens_the_window(window: YoungObjects) -> None:
+    window.open()
+    thing = Thing()
+    callbacks = list(gc.callbacks)
+    gc.callbacks.clear()
+    gc.collect()
+    assert window.find() == [thing]
+    window.close()
+    gc.callbacks[:] = [callback for callback in callbacks if callback != window._callback]
 
 
 def test_the_collector_is_asked_for_its_kind() -> None:
