@@ -11,13 +11,18 @@ What is kept is not dropped, so nothing reports it: those are looked for among t
 from __future__ import annotations
 
 import inspect
+import linecache
 import os
+import sys
+import traceback
 import types
 import unittest.mock
+import warnings
 import weakref
 from collections.abc import Callable, Iterable
 from typing import TypeAlias, cast
 
+import pytest_uno
 from pytest_uno.leaks.asyncio_internals import warning_sink
 from pytest_uno.leaks.judging import Judgement, Ledger, Suspect
 from pytest_uno.leaks.model import Finding, Frame, OwnerInfo
@@ -25,6 +30,11 @@ from pytest_uno.leaks.owners import OWNER, Owner
 from pytest_uno.leaks.sites import Sites
 
 __all__ = ["AnyCoroutine", "NeverAwaited"]
+
+_WARNINGS = ("warnings", "_py_warnings")
+"""The modules of the interpreter's own function; the second since 3.14."""
+
+_HARNESS = os.path.join(os.path.dirname(pytest_uno.__file__), "harness", "").replace(os.sep, "/")
 
 AnyCoroutine: TypeAlias = "types.CoroutineType[object, object, object]"
 
@@ -35,6 +45,9 @@ class NeverAwaited:
     Args:
         sites: turns origins into frames.
         ledger: takes the dropped ones as they go.
+
+    Attributes:
+        users_depth: to what depth origins are recorded without us: what a warning tells.
     """
 
     young_kinds: frozenset[type] = frozenset({types.CoroutineType})
@@ -44,6 +57,7 @@ class NeverAwaited:
         self._ledger = ledger
         self._current: Owner | None = None
         self._sink: object = None
+        self.users_depth = 0
         self._older: weakref.WeakSet[AnyCoroutine] = weakref.WeakSet()
 
     def snapshot(self, owner: Owner) -> None:
@@ -90,18 +104,42 @@ class NeverAwaited:
                 a test run inside a test run, the inner one knows its tests and has decided.
         """
         warn = inspect.unwrap(warn)
+        is_interpreters = getattr(warn, "__module__", None) in _WARNINGS
 
         def record_or_warn(coro: AnyCoroutine) -> None:
             owner = OWNER.get() or self._current
             expected = self._current is not None and warning_sink() is not self._sink
             if owner is None or expected or _is_test_machinery(coro):
-                warn(coro)
+                references = sys.getrefcount(coro)
+                if is_interpreters:
+                    # Not by calling it: it names the line of its caller, and so would name ours.
+                    message = self._message(coro)
+                    warnings.warn(message, RuntimeWarning, stacklevel=2, source=coro)
+                else:
+                    warn(coro)
+                # Who records warnings keeps the coroutine with them. A weak reference may be made only then:
+                # the interpreter does not clear one that a finaliser makes to what is going.
+                if sys.getrefcount(coro) > references:
+                    self._older.add(coro)
             else:
                 finding = self._describe(coro, self._where_dropped(coro), OwnerInfo.of(owner), "")
                 self._ledger.record(owner, finding)
 
         record_or_warn.__wrapped__ = warn  # type: ignore[attr-defined]
         return record_or_warn
+
+    def _message(self, coro: AnyCoroutine) -> str:
+        """Return what `warnings._warn_unawaited_coroutine` (3.11 to 3.15) would say, were it not for us."""
+        message = f"coroutine '{coro.__qualname__}' was never awaited"
+        origin = self._origin(coro)
+        # Longer than we ask for: asyncio's debug mode records the whole stack while it runs.
+        if not origin or (not self.users_depth and len(origin) == 1):
+            return message
+        summary = traceback.StackSummary.from_list(
+            [(file, line, name, linecache.getline(file, line)) for file, line, name in reversed(origin)]
+        )
+        lines = "".join(traceback.format_list(summary))
+        return f"{message}\nCoroutine created at (most recent call last)\n{lines}".rstrip("\n")
 
     def _where_dropped(self, coro: AnyCoroutine) -> tuple[Frame, ...]:
         """Say where a coroutine was made that goes now: most go where they were made, so ask the stack."""
@@ -149,10 +187,15 @@ class NeverAwaited:
 
 
 def _is_test_machinery(coro: AnyCoroutine) -> bool:
-    """Say whether a mock or a pytest plugin made a coroutine: those it drops are its own business."""
+    """Say whether a mock, a pytest plugin or our harness made a coroutine: those are their own business."""
     file = coro.cr_code.co_filename
     if file == unittest.mock.__file__:
         return True
     origin = coro.cr_origin
-    file = (origin[0][0] if origin else file).replace(os.sep, "/")
-    return "/pytest_asyncio/" in file or file.endswith("/anyio/pytest_plugin.py")
+    maker = (origin[0][0] if origin else file).replace(os.sep, "/")
+    return (
+        "/pytest_asyncio/" in maker
+        or maker.endswith("/anyio/pytest_plugin.py")
+        or maker.startswith(_HARNESS)
+        or file.replace(os.sep, "/").startswith(_HARNESS)
+    )

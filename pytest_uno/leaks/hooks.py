@@ -73,6 +73,7 @@ def hook_table(never_awaited: NeverAwaited, observer: ResourceObserver) -> HookT
 
     def track_origins() -> Callable[[], None]:
         before = sys.get_coroutine_origin_tracking_depth()
+        never_awaited.users_depth = before
         depth = max(before, _ORIGIN_DEPTH)  # a greater depth is the user's wish
         sys.set_coroutine_origin_tracking_depth(depth)
 

@@ -3,8 +3,10 @@
 A pool that fills lazily, a keep-alive connection, a hub that remembers its subscribers: created while a
 test ran, yet no leak of the test. So before anybody is blamed, a search goes from the live values of wider
 fixtures to the suspects. It runs only when there is a suspect, breadth first, and gives up after a bounded
-number of objects, since everything is reachable
-from everything in the end.
+number of objects, since everything is reachable from everything in the end.
+
+A fixture may well be a function, and what it holds in its closure then: that is followed, as its defaults
+and attributes are; its globals are the whole module, and are not.
 """
 
 from __future__ import annotations
@@ -14,10 +16,10 @@ import contextvars
 import gc
 import types
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
 
-__all__ = ["find_retained"]
+__all__ = ["find_retained", "walk"]
 
 K = TypeVar("K")
 
@@ -27,8 +29,6 @@ _LIMIT = 20_000
 _DEAD_ENDS = (
     type,
     types.ModuleType,
-    types.FunctionType,
-    types.BuiltinFunctionType,
     types.CodeType,
     types.FrameType,
     types.TracebackType,
@@ -62,20 +62,38 @@ def find_retained(
     """
     wanted = {id(suspect) for suspect in suspects}
     found: dict[int, K] = {}
+    if not wanted:
+        return found
     for holder, values in roots.items():
-        # `seen` keeps what it has seen alive, since the id of a dead object is soon another's.
-        seen: dict[int, object] = {}
-        layer = list(values)
-        while layer and len(seen) < limit and len(found) < len(wanted):
-            fresh: list[object] = []
-            for item in layer:
-                key = id(item)
-                if key in seen:
-                    continue
-                seen[key] = item
-                if key in wanted:
-                    found.setdefault(key, holder)
-                if not isinstance(item, _DEAD_ENDS):
-                    fresh.append(item)
-            layer = gc.get_referents(*fresh)
+        for item in walk(values, limit=limit):
+            if id(item) in wanted:
+                found.setdefault(id(item), holder)
+            if len(found) == len(wanted):
+                return found
     return found
+
+
+def walk(values: Iterable[object], *, limit: int = _LIMIT) -> Iterator[object]:
+    """Yield what can be reached from some values, themselves included, the nearest first, each once.
+
+    Args:
+        values: where to begin.
+        limit: how many objects to look at, give or take one more step away from the values.
+    """
+    # `seen` keeps what it has seen alive, since the id of a dead object is soon another's.
+    seen: dict[int, object] = {}
+    layer = list(values)
+    while layer and len(seen) < limit:
+        fresh: list[object] = []
+        held: list[object] = []
+        for item in layer:
+            key = id(item)
+            if key in seen:
+                continue
+            seen[key] = item
+            yield item
+            if isinstance(item, types.FunctionType):
+                held += (item.__closure__, item.__defaults__, item.__kwdefaults__, vars(item))
+            elif not isinstance(item, _DEAD_ENDS):
+                fresh.append(item)
+        layer = gc.get_referents(*fresh) + held

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import pytest_uno
 from pytest_uno.core.resource_observer import set_resource_observer
 from pytest_uno.leaks.detection import LeakDetection
 from pytest_uno.leaks.owners import Owner
@@ -59,14 +60,14 @@ def test_a_greater_depth_of_the_user_stays() -> None:
         sys.set_coroutine_origin_tracking_depth(0)
 
 
-def test_hooks_that_were_put_over_ours_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hooks_that_were_put_over_ours_stay() -> None:
     before = state()
     detection = LeakDetection(root=Path.cwd())
     detection.install()
 
     def other(coro: object) -> None: ...
 
-    monkeypatch.setattr(warnings, "_warn_unawaited_coroutine", other)
+    warnings._warn_unawaited_coroutine = other  # type: ignore[attr-defined]
     sys.set_coroutine_origin_tracking_depth(9)
     observer: Any = object()
     set_resource_observer(observer)
@@ -77,7 +78,7 @@ def test_hooks_that_were_put_over_ours_stay(monkeypatch: pytest.MonkeyPatch) -> 
     finally:
         sys.set_coroutine_origin_tracking_depth(before[0])
         set_resource_observer(before[2])
-        monkeypatch.setattr(warnings, "_warn_unawaited_coroutine", before[1])
+        warnings._warn_unawaited_coroutine = before[1]  # type: ignore[attr-defined]
 
 
 def test_coroutines_of_nobody_are_warned_of_as_usual() -> None:
@@ -91,6 +92,91 @@ def test_coroutines_of_nobody_are_warned_of_as_usual() -> None:
         assert detection.drain() == []
     finally:
         detection.remove()
+
+
+def drop() -> None:
+    nothing()  # type: ignore[unused-coroutine]
+
+
+@pytest.mark.parametrize("depth", [0, 1, 3])
+def test_a_warning_of_nobodys_coroutine_is_the_interpreters_own(depth: int) -> None:
+    def warn() -> warnings.WarningMessage:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            drop()
+        return caught[0]
+
+    before = sys.get_coroutine_origin_tracking_depth()
+    sys.set_coroutine_origin_tracking_depth(depth)
+    try:
+        recorded = []
+        detection = LeakDetection(root=Path.cwd())
+        for is_installed in (False, True):  # on one line: the origin tells it
+            if is_installed:
+                detection.install()
+            recorded.append(warn())
+        detection.remove()
+    finally:
+        sys.set_coroutine_origin_tracking_depth(before)
+    plain, ours = recorded
+    assert str(ours.message) == str(plain.message)
+    assert (ours.filename, ours.lineno, ours.category) == (plain.filename, plain.lineno, plain.category)
+    assert ours.filename == __file__
+    assert ours.source is not plain.source
+    assert getattr(ours.source, "__qualname__", None) == "nothing"
+
+
+def test_somebody_elses_hook_below_ours_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+
+    def theirs(coro: Any) -> None:
+        seen.append(coro.__qualname__)
+
+    monkeypatch.setattr(warnings, "_warn_unawaited_coroutine", theirs)
+    detection = LeakDetection(root=Path.cwd())
+    detection.install()
+    try:
+        drop()
+        assert seen == ["nothing"]
+    finally:
+        detection.remove()
+
+
+@pytest.mark.parametrize("when", ["between tests", "in a test"])
+def test_a_coroutine_that_a_recorded_warning_holds_is_dropped_all_the_same(bench: Any, when: str) -> None:
+    recorded: list[Any] = []
+
+    def record() -> None:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            drop()
+        recorded.extend(caught)
+
+    async def test() -> None:
+        if when == "in a test":
+            record()
+
+    if when == "between tests":
+        record()
+    assert bench.run_test(test) == []
+    assert len(recorded) == 1
+
+
+def test_a_coroutine_of_the_harness_is_no_finding(bench: Any) -> None:
+    harness = Path(pytest_uno.__file__).parent / "harness" / "runner.py"
+    names: dict[str, Any] = {}
+    source = "async def work(): ...\ndef keep(): return work()\ndef call(function): return function()"
+    exec(compile(source, str(harness), "exec"), names)
+    kept: list[Any] = []
+
+    async def test() -> None:
+        kept.append(names["work"]())  # its own coroutine, made by anybody
+        kept.append(names["keep"]())
+        kept.append(names["call"](nothing))  # anybody's coroutine, made by it
+
+    assert bench.run_test(test) == []
+    for coro in kept:
+        coro.close()
 
 
 def test_coroutines_of_mocks_are_warned_of_as_usual(bench: Any) -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import weakref
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pytest_uno.leaks.retention import find_retained
@@ -37,12 +39,45 @@ def test_the_search_does_not_go_through_the_whole_program() -> None:
     future.set_result(wanted)
     loop.wanted = wanted  # type: ignore[attr-defined]
 
-    def function(wanted: Node = wanted) -> None: ...
+    names: dict[str, Any] = {"wanted": wanted}
+    exec("def function(): return wanted", names)
 
-    for holder in (future, loop, function, weakref.ref(wanted), Node):
+    for holder in (future, loop, names["function"], weakref.ref(wanted), Node):
         assert find_retained([wanted], {"hub": [Node(holder)]}) == {}
     assert find_retained([future], {"hub": [Node(future)]}) == {id(future): "hub"}
     loop.close()
+
+
+def functions_that_hold(wanted: Node) -> Iterator[Callable[..., object]]:
+    yield lambda: wanted
+
+    def outer() -> Callable[[], object]:
+        inner = lambda: wanted  # noqa: E731
+        return lambda: inner
+
+    yield outer()
+
+    def with_default(wanted: Node = wanted) -> None: ...
+
+    yield with_default
+
+    def with_keyword(*, wanted: Node = wanted) -> None: ...
+
+    yield with_keyword
+
+    def with_attribute() -> None: ...
+
+    with_attribute.wanted = wanted  # type: ignore[attr-defined]
+    yield with_attribute
+    yield Node(wanted).__init__  # type: ignore[misc]
+    yield [wanted].append
+    yield functools.partial(print, wanted)
+
+
+def test_what_a_function_holds_is_found() -> None:
+    wanted = Node()
+    for function in functions_that_hold(wanted):
+        assert find_retained([wanted], {"hub": [function]}) == {id(wanted): "hub"}
 
 
 def test_the_search_is_bounded() -> None:
