@@ -35,7 +35,6 @@ from pytest_uno.harness.pytest_internals import (
     unmark_async_fixture,
 )
 from pytest_uno.harness.run_state import FixtureCrash, RunState, is_uno_test
-from pytest_uno.leaks.asyncio_internals import forget_pending
 from pytest_uno.leaks.owners import OWNER, Owner
 
 __all__ = ["AsyncFixtures"]
@@ -204,8 +203,6 @@ class _FixtureHost:
             if not self._stop.done():
                 self._stop.set_result(None)
             runner.run(self._wait())
-        else:
-            forget_pending(self._task)  # never to end; the garbage collector may forget first that it is exempt
         if self._task.done() and not self._crashed and not self._task.cancelled():
             self._task.result()
 

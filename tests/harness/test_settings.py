@@ -157,6 +157,7 @@ def test_plugin_autoload_switched_off(project: Any, monkeypatch: pytest.MonkeyPa
     project.ini("")
     path = project.pytester.path / "pytest.ini"
     path.write_text(path.read_text().replace("-p no:randomly", ""))
-    for flags in (("-p", "pytest_uno.plugin"), ("-p", "pytest_uno.plugin", "-p", "pytest_asyncio.plugin")):
-        result = project.run_apart(SEEN, *flags)
-        assert project.outcomes(result) == {"passed": 1}
+    for run in (project.run, project.run_apart):
+        for more in ((), ("-p", "pytest_asyncio.plugin")):
+            result = run(SEEN, "-p", "pytest_uno.plugin", *more)
+            assert project.outcomes(result) == {"passed": 1}
