@@ -16,6 +16,7 @@ from typing import Any, cast
 __all__ = [
     "callback_of",
     "context_of",
+    "coroutine_of",
     "forget_exception",
     "forget_pending",
     "task_context",
@@ -43,6 +44,18 @@ def callback_of(handle: object) -> Callable[..., object] | None:
         handle: what a loop hands to its exception handler.
     """
     return cast("Callable[..., object] | None", getattr(handle, "_callback", None))
+
+
+def coroutine_of(task: asyncio.Task[Any]) -> object:
+    """Return what a task runs or has run; None if it has let go of it, as one does that started eagerly.
+
+    `Task._coro` (3.11 to 3.15): the public `Task.get_coro()` of 3.12.0 and 3.12.1 crashes the interpreter if
+    an eager start has finished the task.
+
+    Args:
+        task: the task.
+    """
+    return getattr(task, "_coro") if hasattr(task, "_coro") else task.get_coro()  # noqa: B009
 
 
 def task_context(task: asyncio.Task[Any]) -> contextvars.Context | None:

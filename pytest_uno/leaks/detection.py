@@ -20,14 +20,14 @@ import weakref
 from pathlib import Path
 from typing import Any, cast
 
-from pytest_uno.leaks.coroutines import NeverAwaited
+from pytest_uno.leaks.coroutines import AnyCoroutine, NeverAwaited
 from pytest_uno.leaks.hooks import hook_table
 from pytest_uno.leaks.judging import Detector, Judgement, Ledger, Suspect
 from pytest_uno.leaks.loop_errors import LoopErrors
 from pytest_uno.leaks.model import Finding, Frame, OwnerInfo
 from pytest_uno.leaks.owners import Owner
 from pytest_uno.leaks.resources import OpenResources
-from pytest_uno.leaks.retention import find_retained
+from pytest_uno.leaks.retention import find_retained, walk
 from pytest_uno.leaks.settling import reap
 from pytest_uno.leaks.sites import Sites
 from pytest_uno.leaks.task_births import AnyTask, TaskBirths, TaskWatch
@@ -185,6 +185,7 @@ class LeakDetection:
             if self._has_unjudged:
                 self._excuse_tests()
             self._has_new_holders = self._has_unjudged = False
+        self._births.current = owner
         for detector in self._detectors:
             detector.snapshot(owner)
         return Snapshot(owner)
@@ -209,6 +210,7 @@ class LeakDetection:
             return self._judge(judgement, suspects)
         finally:
             self._young.close()
+            self._births.current = None
             self._coroutines.forget_test()
             self._resources.forget_test()
 
@@ -301,16 +303,11 @@ class LeakDetection:
         self._young.collect()
         survivors = [thing for ref in refs if (thing := ref()) is not None]
         # A coroutine that a task runs, or holds to run it later, is the task's business.
-        tasks = [task.get_coro() for each in {loop, *self._watches} for task in asyncio.all_tasks(each)]
-        held = find_retained(survivors, {"tasks": tasks})
+        held = find_retained(survivors, {"tasks": self._running_coroutines(loop)})
         return [thing for thing in survivors if id(thing) not in held]
 
     def _without_retained(self, judgement: Judgement, suspects: list[Suspect]) -> list[Suspect]:
-        roots = {
-            owner: values
-            for owner, values in self._holders.items()
-            if not owner.ended and owner is not judgement.owner
-        }
+        roots = self._live_values(judgement)
         if not roots:
             return suspects
         retained = find_retained([suspect.thing for suspect in suspects], roots)
@@ -323,6 +320,17 @@ class LeakDetection:
                 suspect.adopt(holder)
         return blamed
 
+    def _live_values(self, judgement: Judgement) -> dict[Owner, list[object]]:
+        return {
+            owner: values
+            for owner, values in self._holders.items()
+            if not owner.ended and owner is not judgement.owner
+        }
+
+    def _running_coroutines(self, loop: asyncio.AbstractEventLoop) -> list[object]:
+        loops = {loop, *self._watches}
+        return [self._births.coroutine(task) for each in loops for task in asyncio.all_tasks(each)]
+
     def _dispose(self, judgement: Judgement, suspects: list[Suspect], findings: list[Finding]) -> None:
         tasks: dict[AnyTask, int] = {}
         for index, suspect in enumerate(suspects):
@@ -332,10 +340,28 @@ class LeakDetection:
                     suspect.dispose()
             else:
                 tasks[cast("AnyTask", suspect.thing)] = index
+        if not tasks:
+            return
+        running = [self._births.coroutine(task) for task in tasks]
+        ids = set(map(id, running))
+        held = [
+            thing for thing in walk(running) if id(thing) not in ids and self._coroutines.is_candidate(thing)
+        ]
         for task in reap(judgement.loop, tasks):
             self._tasks.exempt(task)
             index = tasks[task]
             findings[index] = dataclasses.replace(findings[index], details=_IGNORED)
+        if held:
+            # What a leaked task would have awaited is a part of the same leak, unless others may await it yet.
+            living = self._live_values(judgement)
+            roots: dict[str, list[object]] = {
+                "values": [*living.values()],
+                "tasks": self._running_coroutines(judgement.loop),
+            }
+            spared = find_retained(held, roots)
+            for thing in held:
+                if id(thing) not in spared and self._coroutines.is_candidate(thing):
+                    cast("AnyCoroutine", thing).close()
 
 
 def _with_place(finding: Finding) -> Finding:

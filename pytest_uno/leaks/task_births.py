@@ -9,16 +9,17 @@ affected, and whatever task factory the user has set goes on working below it.
 from __future__ import annotations
 
 import asyncio
+import re
 import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeAlias
 
-from pytest_uno.leaks.asyncio_internals import task_context
+from pytest_uno.leaks.asyncio_internals import coroutine_of, task_context
 from pytest_uno.leaks.model import Frame
 from pytest_uno.leaks.owners import OWNER, Owner
 from pytest_uno.leaks.sites import Site, Sites
 
-__all__ = ["AnyTask", "TaskBirths", "TaskWatch"]
+__all__ = ["AUTOMATIC_NAME", "AnyTask", "TaskBirths", "TaskWatch"]
 
 AnyTask: TypeAlias = asyncio.Task[Any]
 
@@ -29,8 +30,13 @@ _COMPACT_AT = 4096
 """Length at which a list of weak references is rid of the dead ones: a test may make millions of tasks."""
 
 
-Birth: TypeAlias = "tuple[Owner | None, Site]"
-"""What is recorded when a task is made; a plain tuple, since a named one takes 0.2 microseconds to make."""
+AUTOMATIC_NAME = re.compile(r"Task-(\d+)|None")
+"""Names that asyncio makes up: they count all tasks of the process, so they differ from run to run. 3.13.0
+names a task "None" that starts eagerly."""
+
+Birth: TypeAlias = "tuple[Owner | None, Site] | tuple[Owner | None, Site, object]"
+"""What is recorded when a task is made; a plain tuple, since a named one takes 0.2 microseconds to make. A
+task that is done at once, by an eager start, has let go of its coroutine: that is the third item."""
 
 
 class TaskWatch:
@@ -80,7 +86,10 @@ class TaskWatch:
             task = create_task(coro, **kwargs)
             context = kwargs.get("context")
             owner = owner_of() if context is None else context.get(OWNER)
-            birth = (owner, capture() or capture_parent(loop))
+            if owner is None:  # an empty context, or a thread's: they know of no test
+                owner = births.current
+            site = capture() or capture_parent(loop)
+            birth: Birth = (owner, site, coro) if task.done() else (owner, site)
             try:
                 task._pytest_uno_birth = birth  # type: ignore[attr-defined]
             except AttributeError:
@@ -98,9 +107,13 @@ class TaskBirths:
 
     Args:
         sites: records and resolves the sites.
+
+    Attributes:
+        current: the test that runs; what is made in nobody's name is its.
     """
 
     def __init__(self, sites: Sites) -> None:
+        self.current: Owner | None = None
         self._sites = sites
         self._elsewhere: weakref.WeakKeyDictionary[AnyTask, Birth] = weakref.WeakKeyDictionary()
 
@@ -145,11 +158,40 @@ class TaskBirths:
             owner: its owner from now on.
         """
         birth = self._birth(task)
-        changed: Birth = (owner, [] if birth is None else birth[1])
+        site: Site = [] if birth is None else birth[1]
+        changed: Birth = (owner, site, self.coroutine(task)) if task.done() else (owner, site)
         try:
             setattr(task, _BIRTH, changed)
         except AttributeError:
             self.remember(task, changed)
+
+    def coroutine(self, task: AnyTask) -> object:
+        """Return what a task runs or has run; None if it has let go of it.
+
+        Args:
+            task: the task.
+        """
+        birth = self._birth(task)
+        return birth[2] if birth is not None and len(birth) == 3 else coroutine_of(task)
+
+    def target(self, task: AnyTask) -> str:
+        """Return the qualified name of what a task runs.
+
+        Args:
+            task: the task.
+        """
+        coroutine = self.coroutine(task)
+        return getattr(coroutine, "__qualname__", None) or type(coroutine).__qualname__
+
+    def describe(self, task: AnyTask) -> str:
+        """Say which task it is, as in "task 'poller' running poll()".
+
+        Args:
+            task: the task.
+        """
+        name = task.get_name()
+        shown = "task" if AUTOMATIC_NAME.fullmatch(name) else f"task {name!r}"
+        return f"{shown} running {self.target(task)}()"
 
     def created(self, task: AnyTask) -> tuple[Frame, ...]:
         """Say where a task was made, as well as it is known.
@@ -162,7 +204,7 @@ class TaskBirths:
         frames = self._sites.resolve(site)
         if site and self._sites.is_user(site[0].co_filename):
             return frames
-        coroutine = task.get_coro()
+        coroutine = self.coroutine(task)
         origin = getattr(coroutine, "cr_origin", None)
         if origin and self._sites.is_user(origin[0][0]):
             return tuple(self._sites.frame(*entry) for entry in origin)

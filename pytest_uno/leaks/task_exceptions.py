@@ -19,7 +19,6 @@ from pytest_uno.leaks.model import Finding, OwnerInfo
 from pytest_uno.leaks.owners import OWNER, Owner
 from pytest_uno.leaks.sites import Sites
 from pytest_uno.leaks.task_births import AnyTask, TaskBirths, TaskWatch
-from pytest_uno.leaks.tasks import describe_task, target_of
 
 __all__ = ["UnretrievedExceptions", "traceback_text"]
 
@@ -147,7 +146,8 @@ class UnretrievedExceptions:
 
     def _describe(self, future: AnyFuture, exc: BaseException, owner: OwnerInfo) -> Finding:
         if isinstance(future, asyncio.Task):
-            subject, target, created = describe_task(future), target_of(future), self._births.created(future)
+            births = self._births
+            subject, target, created = births.describe(future), births.target(future), births.created(future)
         else:
             subject, target = "future", type(exc).__qualname__
             created = self._sites.from_traceback(exc)

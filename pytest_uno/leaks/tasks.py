@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import weakref
 
 from pytest_uno.clock.await_chain import waiting_frames
@@ -13,12 +12,9 @@ from pytest_uno.leaks.model import Finding, OwnerInfo
 from pytest_uno.leaks.owners import Owner
 from pytest_uno.leaks.settling import settle
 from pytest_uno.leaks.sites import Sites
-from pytest_uno.leaks.task_births import AnyTask, TaskBirths
+from pytest_uno.leaks.task_births import AUTOMATIC_NAME, AnyTask, TaskBirths
 
-__all__ = ["PendingTasks", "describe_task", "target_of"]
-
-_AUTOMATIC_NAME = re.compile(r"Task-\d+")
-"""Names that asyncio makes up: they count all tasks of the process, so they differ from run to run."""
+__all__ = ["PendingTasks"]
 
 _NOBODY = OwnerInfo("session", "", "session")
 
@@ -71,8 +67,8 @@ class PendingTasks:
             return
         finding = Finding(
             rule="UNO101",
-            subject=f"{describe_task(task)} was destroyed while it was pending",
-            target=target_of(task),
+            subject=f"{self._births.describe(task)} was destroyed while it was pending",
+            target=self._births.target(task),
             created=self._births.created(task),
             waiting_at=self._sites.select(waiting_frames(task)),
             awaited_by=None,
@@ -88,11 +84,11 @@ class PendingTasks:
             state = ", cancelled but not done" if task.cancelling() else ""
             return Finding(
                 rule="UNO101",
-                subject=describe_task(task) + state,
-                target=target_of(task),
+                subject=self._births.describe(task) + state,
+                target=self._births.target(task),
                 created=self._births.created(task),
                 waiting_at=self._sites.select(waiting_frames(task)),
-                awaited_by=None if awaiter is None else describe_task(awaiter),
+                awaited_by=None if awaiter is None else self._births.describe(awaiter),
                 owner=owner,
             )
 
@@ -102,28 +98,8 @@ class PendingTasks:
         return Suspect(task, self._births.owner(task), describe, adopt)
 
 
-def describe_task(task: AnyTask) -> str:
-    """Say which task it is, as in "task 'poller' running poll()".
-
-    Args:
-        task: the task.
-    """
-    name = task.get_name()
-    shown = "task" if _AUTOMATIC_NAME.fullmatch(name) else f"task {name!r}"
-    return f"{shown} running {target_of(task)}()"
-
-
-def target_of(task: AnyTask) -> str:
-    """Return the qualified name of what a task runs.
-
-    Args:
-        task: the task.
-    """
-    coroutine = task.get_coro()
-    return getattr(coroutine, "__qualname__", None) or type(coroutine).__qualname__
-
-
 def _age(task: AnyTask) -> tuple[int, str]:
     """Order tasks as they were made, as far as their names tell; sets have no order of their own."""
     name = task.get_name()
-    return (int(name[5:]), "") if _AUTOMATIC_NAME.fullmatch(name) else (0, name)
+    automatic = AUTOMATIC_NAME.fullmatch(name)
+    return (0, name) if automatic is None else (int(automatic[1] or 0), "")

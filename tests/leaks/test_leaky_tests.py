@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import gc
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -142,6 +143,33 @@ async def task_stuck_in_cleanup() -> None:
     task = asyncio.create_task(slow())  # LEAK
     await asyncio.sleep(0)
     task.cancel()
+
+
+@leaks("UNO101", "task_that_holds_a_coroutine.<locals>.waits")
+async def task_that_holds_a_coroutine() -> None:
+    async def waits(coro: Coroutine[Any, Any, object]) -> None:
+        await forever()
+        await coro
+
+    asyncio.create_task(waits(work()))  # LEAK
+    await asyncio.sleep(0)
+
+
+@leaks("UNO101", "task_that_makes_a_coroutine.<locals>.waits")
+async def task_that_makes_a_coroutine() -> None:
+    async def waits() -> None:
+        coro = work()
+        await asyncio.sleep(100)
+        await coro
+
+    asyncio.create_task(waits())  # LEAK
+    await asyncio.sleep(0)
+
+
+@leaks("UNO101", "forever")
+async def task_of_an_empty_context() -> None:
+    asyncio.create_task(forever(), context=contextvars.Context())  # LEAK
+    await asyncio.sleep(0)
 
 
 @leaks("UNO102", "boom")

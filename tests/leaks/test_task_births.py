@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
+import threading
 import weakref
 from pathlib import Path
 from typing import Any
@@ -180,6 +181,76 @@ def test_a_task_without_any_trace_is_blamed_on_its_definition(bench: Any) -> Non
         await generator
 
     asyncio.run(main())
+
+
+async def boom() -> None:
+    raise RuntimeError("boom")
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with 3.12")
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_a_task_that_fails_by_its_eager_start_is_named(bench: Any, is_kept: bool) -> None:
+    bench.loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined, unused-ignore]
+    kept: list[Any] = []
+
+    async def test() -> None:
+        task = asyncio.create_task(boom())
+        assert task.done()
+        if is_kept:
+            kept.append(task)
+
+    (finding,) = bench.run_test(test)
+    assert finding.subject == "task running boom() failed with RuntimeError and nobody looked"
+    assert (finding.target, finding.owner.name) == ("boom", "test")
+    assert finding.created[0].code == "task = asyncio.create_task(boom())"
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with 3.12")
+def test_an_eager_task_of_unknown_birth_is_described() -> None:
+    births = TaskBirths(Sites(ROOT))
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        factory = asyncio.eager_task_factory  # type: ignore[attr-defined, unused-ignore]
+        task = factory(loop, nothing())
+        assert births.describe(task) == "task running NoneType()"
+        assert births.created(task) == ()
+        await task
+
+    asyncio.run(main())
+
+
+def test_a_coroutine_that_a_living_fixture_holds_outlives_the_leaked_task_that_holds_it(bench: Any) -> None:
+    jobs = [nothing()]
+    bench.detection.retain(Owner("fixture", "hub", "session"), jobs)
+
+    async def worker(jobs: list[Any]) -> None:
+        await asyncio.sleep(100)
+
+    async def test() -> None:
+        jobs.append(nothing())
+        asyncio.create_task(worker(jobs))
+        await asyncio.sleep(0)
+
+    assert [finding.rule for finding in bench.run_test(test)] == ["UNO101"]
+    for job in jobs:
+        bench.loop.run_until_complete(job)
+
+
+def test_a_task_that_a_bare_thread_makes_is_the_tests(bench: Any) -> None:
+    fixture = Owner("fixture", "hub", "session")
+
+    async def test() -> None:
+        thread = threading.Thread(
+            target=asyncio.run_coroutine_threadsafe, args=(asyncio.sleep(100), asyncio.get_running_loop())
+        )
+        thread.start()
+        thread.join()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    assert [finding.owner.name for finding in bench.run_test(test, loop_ends=False)] == ["test"]
+    assert bench.detection.judge_loop(bench.loop, default_owner=fixture) == []
 
 
 class Odd:

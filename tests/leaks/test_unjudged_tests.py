@@ -16,7 +16,7 @@ async def nothing() -> None: ...
 
 
 async def forever() -> None:
-    await asyncio.Event().wait()
+    await asyncio.sleep(3600)  # the loop's timer holds the task: no collection may take it
 
 
 async def boom() -> None:
@@ -85,6 +85,20 @@ def test_tasks_that_an_unjudged_test_leaves_on_a_wide_loop(bench: Any) -> None:
     kept[0].cancel()
     kept[1].exception()
     bench.loop.run_until_complete(asyncio.wait(kept[:1]))
+
+
+def test_tasks_of_a_fixture_stay_the_fixtures(bench: Any) -> None:
+    fixture = Owner("fixture", "hub", "session")
+
+    async def set_up() -> None:
+        asyncio.create_task(forever())
+        await asyncio.sleep(0)
+
+    bench.run_as(fixture, set_up)
+    bench.detection.note_unjudged()
+    assert bench.run_test(nothing, loop_ends=False) == []
+    (finding,) = bench.detection.judge_loop(bench.loop, default_owner=Owner("session", ""))
+    assert finding.owner.name == "hub"
 
 
 def test_what_an_unjudged_test_drops_is_not_drained(bench: Any) -> None:
