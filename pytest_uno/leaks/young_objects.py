@@ -90,7 +90,9 @@ class YoungObjects:
         if self._before is not None:
             if gc.get_threshold() == self._during:
                 gc.set_threshold(*self._before)
-            if self._callback in gc.callbacks:
+            if gc.callbacks and gc.callbacks[-1] is self._callback:  # as always, if nobody else adds one
+                gc.callbacks.pop()
+            elif self._callback in gc.callbacks:
                 gc.callbacks.remove(self._callback)
         self._before = None
         self._young_collections = -1

@@ -39,6 +39,11 @@ def test_an_open_resource_is_reported_once(bench: Any, kind: type) -> None:
     assert bench.run_test(nothing) == []
 
 
+def test_a_resource_that_is_announced_twice_is_reported_once(bench: Any) -> None:
+    resource = Connection()
+    assert len(bench.run_test(opener(resource, resource))) == 1
+
+
 def test_a_closed_resource_is_fine(bench: Any) -> None:
     assert bench.run_test(opener(Connection(), close=True)) == []
 

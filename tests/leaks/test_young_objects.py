@@ -163,9 +163,23 @@ def test_a_collection_that_was_not_announced_widens_the_window(window: YoungObje
     callbacks = list(gc.callbacks)
     gc.callbacks.clear()
     gc.collect()
-    assert window.find() == [thing]
+    try:
+        assert window.find() == [thing]
+        window.close()
+        assert gc.callbacks == []
+    finally:
+        gc.callbacks[:] = [callback for callback in callbacks if callback != window._callback]
+
+
+def test_callbacks_of_others_stay(window: YoungObjects) -> None:
+    def theirs(phase: str, info: dict[str, int]) -> None: ...
+
+    before = list(gc.callbacks)
+    window.open()
+    gc.callbacks.append(theirs)
     window.close()
-    gc.callbacks[:] = [callback for callback in callbacks if callback != window._callback]
+    assert gc.callbacks == [*before, theirs]
+    gc.callbacks.remove(theirs)
 
 
 def test_the_collector_is_asked_for_its_kind() -> None:
