@@ -34,7 +34,7 @@ from pytest_uno.harness.pytest_internals import (
     test_loop_scope,
     unmark_async_fixture,
 )
-from pytest_uno.harness.run_state import FixtureCrash, RunState, is_uno_test
+from pytest_uno.harness.run_state import FixtureCrash, RunState, is_judged, is_uno_test
 from pytest_uno.leaks.owners import OWNER, Owner
 
 __all__ = ["AsyncFixtures"]
@@ -66,7 +66,7 @@ class AsyncFixtures:
             except RuntimeError:
                 forget_failed_setup(fixturedef)
                 raise
-        owner = self._begin_ownership(fixturedef, func)
+        owner = self._begin_ownership(fixturedef, func, item)
         token = OWNER.set(owner)
         flags = None
         if is_ours:
@@ -89,15 +89,21 @@ class AsyncFixtures:
                 substitute_fixture_function(fixturedef, func)
                 unmark_async_fixture(flags)
         request.addfinalizer(begin_teardown)
-        if fixturedef.scope != "function":
+        if owner is not None and fixturedef.scope != "function":
             self._run.detection.retain(owner, result)
         return result
 
-    def _begin_ownership(self, fixturedef: pytest.FixtureDef[Any], func: Callable[..., Any]) -> Owner:
+    def _begin_ownership(
+        self, fixturedef: pytest.FixtureDef[Any], func: Callable[..., Any], item: pytest.Item
+    ) -> Owner | None:
+        """Make the owner of what a fixture leaves; None for a fixture of a test that is not judged."""
+        is_function_scoped = fixturedef.scope == "function"
+        if is_function_scoped and not is_judged(item):
+            return None
         file, line = self._place_of(func)
         owner = Owner("fixture", fixturedef.argname, scope=fixturedef.scope, file=file, line=line)
         self._owners[fixturedef] = owner
-        if fixturedef.scope == "function" and self._run.test is not None:
+        if is_function_scoped and self._run.test is not None:
             self._run.test.fixture_owners.append(owner)
         return owner
 
@@ -120,7 +126,7 @@ class AsyncFixtures:
             self._run.detection.release(owner)
 
 
-def _own_teardown(request: pytest.FixtureRequest, owner: Owner) -> Callable[[], None]:
+def _own_teardown(request: pytest.FixtureRequest, owner: Owner | None) -> Callable[[], None]:
     """Have a fixture's teardown run under its owner.
 
     Finalizers run last in, first out: the one added here ends the ownership after the fixture's own ones.

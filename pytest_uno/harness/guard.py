@@ -66,7 +66,8 @@ class TestGuard:
         """Make the manager current, take the snapshots; must be called while the loop is not running."""
         test, run = self._test, self._run
         run.test = test
-        self._owner_token = OWNER.set(test.owner)
+        # Without an owner nothing is recorded, and Python's own warnings go their way.
+        self._owner_token = OWNER.set(None if test.options.leaks == "off" else test.owner)
         self._manager_token = current_manager.set(test.manager)
         if not self._owns_loop:
             asyncio.set_event_loop(self._loop)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pytest_uno.core.async_manager import AsyncManager
     from pytest_uno.harness.watchdog import Watchdog
 
-__all__ = ["FixtureCrash", "RunState", "TestRun", "is_uno_test", "options_of"]
+__all__ = ["FixtureCrash", "RunState", "TestRun", "is_judged", "is_uno_test", "options_of"]
 
 
 class FixtureCrash:
@@ -111,3 +111,11 @@ def is_uno_test(item: pytest.Item) -> bool:
         return options_of(item) is not None
     except pytest.fail.Exception:
         return False
+
+
+def is_judged(item: pytest.Item) -> bool:
+    """Tell whether a test is looked at by the leak detectors."""
+    if not is_uno_test(item):
+        return False
+    options = options_of(item)
+    return options is not None and options.leaks != "off"

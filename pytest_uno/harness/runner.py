@@ -30,7 +30,7 @@ from pytest_uno.harness.pytest_internals import (
     test_loop_scope,
     unmark_async_fixture,
 )
-from pytest_uno.harness.run_state import RunState, is_uno_test, options_of
+from pytest_uno.harness.run_state import RunState, is_judged, is_uno_test, options_of
 from pytest_uno.harness.verdict import Verdicts
 from pytest_uno.leaks.owners import Owner
 
@@ -74,7 +74,10 @@ class TestRunner:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, None, None]:
         """Watch the set-up."""
-        with self._watched(item, "the set-up of the test", self._run_timeout(item)):
+        seconds = self._run_timeout(item)
+        if not seconds:
+            return (yield)
+        with _Watched(self._run, item, "the set-up of the test", seconds):
             return (yield)
 
     @pytest.hookimpl(specname="pytest_runtest_setup", tryfirst=True)
@@ -207,7 +210,9 @@ class TestRunner:
             )  # or pytest-asyncio warns about plain fixtures in strict mode
         ]
         try:
-            with self._watched(item, "the test", options.real_timeout):
+            if not options.real_timeout:
+                return (yield)
+            with _Watched(self._run, item, "the test", options.real_timeout):
                 return (yield)
         except asyncio.CancelledError:
             crash = self._run.test.crash if self._run.test is not None else None
@@ -225,12 +230,18 @@ class TestRunner:
         run = self._run
         run.teardown_item = item
         try:
-            with self._watched(item, "the teardown of the test", self._run_timeout(item)):
+            seconds = self._run_timeout(item)
+            if seconds:
+                with _Watched(self._run, item, "the teardown of the test", seconds):
+                    result = yield
+            else:
                 result = yield
             self._verdicts.judge_fixtures(item, run.settings.leaks, run.detection.drain())
             return result
         finally:
             run.teardown_item = None
+            if not is_judged(item):
+                run.detection.note_unjudged()
 
     def _check_wider_loop(self, runner: asyncio.Runner, scope: str) -> None:
         """Judge a wider loop: its async fixtures are gone, and it is still open."""
@@ -242,10 +253,6 @@ class TestRunner:
         run.detection.unwatch_loop(runner.get_loop())
         cancel_all_tasks(runner.get_loop(), PATIENCE)  # the runner itself would wait for ever
         self._verdicts.judge_fixtures(run.teardown_item, run.settings.leaks, findings)
-
-    # -- watchdog
-    def _watched(self, item: pytest.Item, what: str, seconds: float) -> _Watched:
-        return _Watched(self._run, item, what, seconds)
 
     def pytest_unconfigure(self) -> None:
         """End the watchdog's thread and take the detectors' hooks out."""
@@ -262,29 +269,24 @@ def _returning(runner: LightRunner) -> Callable[..., LightRunner]:
 
 
 class _Watched:
-    """Watches a block of the run, if there is a budget; turns what the watchdog caused into its own error."""
+    """Watches a block of the run; turns what the watchdog caused into its own error."""
 
     def __init__(self, run: RunState, item: pytest.Item, what: str, seconds: float) -> None:
-        self._run = run
-        self._watch = None
-        if seconds > 0:
-            from pytest_uno.harness.watchdog import (
-                Watch,
-                Watchdog,
-            )  # few projects need it: a millisecond each start
+        from pytest_uno.harness import watchdog  # few projects need it: a millisecond at each start
 
-            if run.watchdog is None:
-                run.watchdog = Watchdog()
-            self._watch = Watch(f"{what} {item.name}", seconds, self._find_loop, self._tasks, self._label)
+        if run.watchdog is None:
+            run.watchdog = watchdog.Watchdog()
+        self._run = run
+        self._watchdog = run.watchdog
+        self._watch = watchdog.Watch(
+            f"{what} {item.name}", seconds, self._find_loop, self._tasks, self._label
+        )
 
     def __enter__(self) -> None:
-        if self._watch is not None and self._run.watchdog is not None:
-            self._run.watchdog.start(self._watch)
+        self._watchdog.start(self._watch)
 
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        if self._watch is None or self._run.watchdog is None:
-            return
-        self._run.watchdog.stop()
+        self._watchdog.stop()
         if self._watch.fired:
             if self._run.test is not None:
                 self._run.test.is_hung = True

@@ -181,7 +181,7 @@ class LeakDetection:
         """
         self._young.open()
         if self._has_new_holders or self._has_unjudged:
-            self._excuse(self._young.find())
+            self._excuse(self._young.find(older=True))
             if self._has_unjudged:
                 self._excuse_tests()
             self._has_new_holders = self._has_unjudged = False

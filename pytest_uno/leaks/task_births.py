@@ -52,13 +52,15 @@ class TaskWatch:
         self.tasks: list[weakref.ref[AnyTask]] = []
         self._loop = loop
         self._previous = vars(loop).get("create_task")
-        self._installed = self._wrap(loop.create_task, sites, births)
-        loop.create_task = self._installed  # type: ignore[method-assign]
+        installed = self._wrap(loop.create_task, sites, births)
+        self._installed: Callable[..., AnyTask] | None = installed
+        loop.create_task = installed  # type: ignore[method-assign]
 
     def remove(self) -> None:
         """Give the loop its own `create_task` back, unless somebody has put another one over ours."""
-        if vars(self._loop).get("create_task") is not self._installed:
+        if self._installed is None or vars(self._loop).get("create_task") is not self._installed:
             return
+        self._installed = None  # a cycle, which would keep the loop of every test for a while
         if self._previous is None:
             del self._loop.create_task
         else:

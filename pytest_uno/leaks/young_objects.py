@@ -104,13 +104,17 @@ class YoungObjects:
             gc.collect(self._generations[-1])
         self._is_crowded = False
 
-    def find(self) -> list[object]:
-        """Return the objects that were made since `open`, and possibly older ones."""
+    def find(self, *, older: bool = False) -> list[object]:
+        """Return the objects that were made since `open`, and possibly older ones.
+
+        Args:
+            older: also return those that were young before `open`.
+        """
         if self._count_collections() != self._collections:  # somebody has removed the callback
             self._has_moved = True
             return objects_of(self._kinds)
         found = [thing for ref in self._moved if (thing := ref()) is not None] if self._moved else []
-        if gc.get_stats()[0]["collections"] == self._young_collections:
+        if not older and gc.get_stats()[0]["collections"] == self._young_collections:
             return found + _of_kinds(gc.get_objects(0), self._kinds)
         if gc.get_count()[0] > _TOO_MANY and not gc.isenabled():
             return found

@@ -472,6 +472,58 @@ def test_a_late_leak_of_an_earlier_test_is_that_tests(project: Any) -> None:
     result.stdout.fnmatch_lines(["*UNO101*'late'*", "*owner *test test_arms_a_callback*"])
 
 
+def test_what_unjudged_tests_leave_is_nobody_elses(project: Any) -> None:
+    result = project.run(
+        """
+    import gc, warnings
+    kept = []
+
+    async def work(): ...
+
+    async def boom():
+        raise ValueError("lost")
+
+    @pytest.fixture
+    def dropper():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            work()
+
+    @pytest.mark.uno_async
+    async def test_before(): ...
+
+    @pytest.mark.uno_async(leaks="off")
+    async def test_off(dropper):
+        kept.append(work())
+        kept.append(asyncio.create_task(boom()))
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            work()
+        assert "never awaited" in str(seen[0].message)
+
+    @pytest.mark.asyncio
+    async def test_asyncio(dropper):
+        kept.append(work())
+        kept.append(asyncio.create_task(boom()))
+
+    def test_sync(dropper):
+        kept.append(work())
+
+    @pytest.mark.uno_async
+    async def test_after():
+        gc.collect()
+
+    def test_clean_up():
+        for thing in kept:
+            if asyncio.iscoroutine(thing):
+                thing.close()
+            else:
+                thing.cancel() or thing.exception()
+    """
+    )
+    assert project.outcomes(result) == {"passed": 6}
+
+
 def test_stop_at_the_first_failure(project: Any) -> None:
     result = project.run(leak() + leak().replace("test_leaks", "test_next"), "-x")
     assert project.outcomes(result) == {"failed": 1}

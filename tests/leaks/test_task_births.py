@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_uno.leaks import task_births
+from pytest_uno.leaks.detection import LeakDetection
 from pytest_uno.leaks.owners import OWNER, Owner
 from pytest_uno.leaks.sites import Sites
 from pytest_uno.leaks.task_births import TaskBirths, TaskWatch
@@ -311,3 +312,26 @@ def test_the_owner_of_the_creating_context_is_recorded() -> None:
 
     asyncio.run(main())
     assert weakref.ref(owner)() is owner
+
+
+def test_a_loop_goes_with_its_test(tmp_path: Path) -> None:
+    """Without the help of the garbage collector: a loop for each test would pile up until it comes."""
+    detection = LeakDetection(root=tmp_path)
+    detection.install()
+    try:
+        loop = asyncio.new_event_loop()
+        detection.watch_loop(loop)
+        owner = Owner("test", "test_x")
+        snapshot = detection.snapshot(owner)
+        loop.run_until_complete(loop.create_task(asyncio.sleep(0)))
+        owner.ended = True
+        assert detection.compare(snapshot, loop, loop_ends=True) == []
+        detection.unwatch_loop(loop)
+        loop.close()
+        gone = weakref.ref(loop)
+        gc.disable()
+        del loop
+        assert gone() is None
+    finally:
+        gc.enable()
+        detection.remove()
