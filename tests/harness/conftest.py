@@ -4,9 +4,11 @@ from __future__ import annotations
 
 # The inner runs restore sys.modules afterwards: what is imported here stays, and is the same in every run.
 import asyncio  # noqa: F401
+import gc
 import json
 import textwrap
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,3 +78,12 @@ class Project:
 @pytest.fixture
 def project(pytester: pytest.Pytester) -> Project:
     return Project(pytester)
+
+
+@pytest.fixture
+def collected() -> Iterator[None]:
+    """Collect what the modules of an inner run have kept: its warnings are nobody else's."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gc.collect()

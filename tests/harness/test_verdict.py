@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("collected")
+
 LEAK = """
     @pytest.mark.uno_async{marker}
     async def test_leaks():
