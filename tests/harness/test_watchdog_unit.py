@@ -255,3 +255,53 @@ def test_the_next_watch_survives_the_end_of_a_fired_one(
     following.done.set()
     watchdog._stop_test(following)
     assert watchdog._watch is None
+
+
+def test_no_signal_is_sent_when_the_test_ends_just_then(
+    watchdog: Watchdog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = Calls()
+    monkeypatch.setattr(watchdog, "_interrupt", sent.send)
+
+    class EndsJustThen(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            if self.is_set():
+                return True
+            self.set()
+            return False
+
+    budget = watch(SOON)
+    budget.done = EndsJustThen()
+    watchdog.start(budget)
+    assert fired(budget, condition=lambda _: watchdog._watch is None)
+    assert sent.sent == []
+
+
+def test_a_test_outside_of_the_main_thread_is_not_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = Calls()
+    monkeypatch.setattr(module, "_STEP", 0.001)
+    monkeypatch.setattr(_thread, "interrupt_main", sent.send)
+    if hasattr(signal, "pthread_kill"):
+        monkeypatch.setattr(signal, "pthread_kill", sent.send)
+    seen: list[bool] = []
+
+    def run_test() -> None:
+        watchdog = Watchdog()
+        budget = watch(SOON)
+        insisted = Calls()
+
+        def interrupt() -> None:
+            Watchdog._interrupt(watchdog)
+            insisted.send()
+
+        monkeypatch.setattr(watchdog, "_interrupt", interrupt)
+        watchdog.start(budget)
+        seen.append(fired(budget, condition=lambda _: len(insisted.sent) > 1))
+        watchdog.stop()
+        watchdog.close()
+
+    thread = threading.Thread(target=run_test)
+    thread.start()
+    thread.join()
+    assert seen == [True]
+    assert sent.sent == []

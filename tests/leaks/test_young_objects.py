@@ -88,6 +88,21 @@ def test_a_disabled_collector_stays_so() -> None:
     assert not gc.isenabled()
 
 
+def test_a_disabled_collector_makes_no_test_pay_for_all_before(
+    window: YoungObjects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gc.disable()
+    try:
+        window.open()
+        kept = [Thing()]
+        assert kept[0] in window.find()
+        monkeypatch.setattr(young_objects, "_TOO_MANY", 0)
+        assert window.find() == []
+    finally:
+        gc.enable()
+        window.close()
+
+
 def test_thresholds_come_back(window: YoungObjects) -> None:
     gc.set_threshold(500, 11, 12)
     window.open()
