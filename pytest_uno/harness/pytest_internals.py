@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import asyncio
 
 __all__ = [
+    "POLICY_FIXTURE",
     "RUNNER_MODULE",
     "SCOPES",
     "Failed",
@@ -34,6 +35,7 @@ __all__ = [
     "ini_keys",
     "is_adopted_by_pytest_asyncio",
     "is_unittest_item",
+    "leave_out_policy",
     "loop_factory",
     "mark_async_fixture",
     "protocol_implementers",
@@ -50,6 +52,8 @@ __all__ = [
 
 RUNNER_MODULE = "pytest_asyncio.plugin"
 """Where the runner fixtures come from: they are recognised by the module of their function."""
+
+POLICY_FIXTURE = "event_loop_policy"
 
 SCOPES = ("session", "package", "module", "class", "function")
 """pytest's scopes, the widest first."""
@@ -137,6 +141,16 @@ def set_up_item(item: pytest.Function, *, own_runner: bool) -> None:
         pytest.Function.setup(item)
     else:
         type(item).setup(item)
+
+
+def leave_out_policy(item: pytest.Function) -> None:
+    """Spare a test pytest-asyncio's autouse fixture for the event loop policy, unless it asks for it by name.
+
+    The fixture only returns the policy, to a runner fixture that this test does not have; to look it up for each test
+    costs as much as half of the leak detection.
+    """
+    if POLICY_FIXTURE not in item._fixtureinfo.argnames:  # pyright: ignore[reportPrivateUsage]
+        item.fixturenames = [name for name in item.fixturenames if name != POLICY_FIXTURE]
 
 
 def run_item(item: pytest.Function, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:

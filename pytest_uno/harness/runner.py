@@ -17,10 +17,12 @@ from pytest_uno.harness.light_runner import PATIENCE, LightRunner
 from pytest_uno.harness.loop_scopes import is_async_function
 from pytest_uno.harness.marker import TestOptions
 from pytest_uno.harness.pytest_internals import (
+    POLICY_FIXTURE,
     RUNNER_MODULE,
     Failed,
     fixture_definitions,
     is_marked_async_fixture,
+    leave_out_policy,
     loop_factory,
     mark_async_fixture,
     requesting_item,
@@ -99,6 +101,7 @@ class TestRunner:
                 if definitions and is_async_function(definitions[-1].func)
             ]
             if self._has_light_runner(item):
+                leave_out_policy(item)
                 item.setup = lambda: self._set_up_light(item, options)  # type: ignore[method-assign]
                 item.runtest = lambda: self._run_light(item)  # type: ignore[method-assign]
             else:
@@ -106,7 +109,7 @@ class TestRunner:
 
     @staticmethod
     def _has_light_runner(item: pytest.Item) -> bool:
-        policies = fixture_definitions(item).get("event_loop_policy", ())
+        policies = fixture_definitions(item).get(POLICY_FIXTURE, ())
         return len(policies) <= 1 and test_loop_scope(item) == "function"
 
     def _set_up_light(self, item: pytest.Function, options: TestOptions) -> None:

@@ -246,6 +246,29 @@ def test_a_policy_fixture_is_honoured(project: Any) -> None:
     assert project.outcomes(result) == {"passed": 1}
 
 
+def test_the_policy_fixture_is_there_for_whoever_asks(project: Any) -> None:
+    result = project.run(
+        """
+    @pytest.fixture
+    def by_fixture(event_loop_policy):
+        return event_loop_policy
+
+    @pytest.mark.uno_async
+    async def test_argument(event_loop_policy, by_fixture):
+        assert event_loop_policy is by_fixture is not None
+
+    @pytest.mark.uno_async
+    async def test_fixture(by_fixture):
+        assert by_fixture is not None
+
+    @pytest.mark.uno_async
+    async def test_nobody(request):
+        assert "event_loop_policy" not in request.fixturenames
+    """
+    )
+    assert project.outcomes(result) == {"passed": 3}
+
+
 def test_debug_mode(project: Any) -> None:
     source = """
     @pytest.mark.uno_async
