@@ -605,8 +605,14 @@ def _count_bytes_kept(number: int, *, grouped: bool) -> int:
 
 @pytest.mark.parametrize("grouped", [True, False])
 def test_finished_tasks_take_no_memory(grouped: bool) -> None:
-    few, many = (_count_bytes_kept(number, grouped=grouped) for number in (1000, 5000))
-    assert (many - few) / 4000 < 7
+    # What the interpreter or a tracer allocates meanwhile counts, too, but not each time; what a task keeps does.
+    kept = []
+    for _ in range(3):
+        few, many = (_count_bytes_kept(number, grouped=grouped) for number in (1000, 5000))
+        kept.append((many - few) / 4000)
+        if kept[-1] < 7:
+            return
+    pytest.fail(f"bytes kept for each task, in three attempts: {kept}")
 
 
 @in_jumping_loop
