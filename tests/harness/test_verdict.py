@@ -468,10 +468,40 @@ def test_a_late_leak_of_an_earlier_test_is_that_tests(project: Any) -> None:
         go[0].set_result(None)
         await asyncio.sleep(0)
         await asyncio.sleep(0)
+
+    async def test_last(): ...
     """
     )
-    assert project.outcomes(result) == {"passed": 2, "errors": 1}
-    result.stdout.fnmatch_lines(["*UNO101*'late'*", "*owner *test test_arms_a_callback*"])
+    assert project.outcomes(result) == {"passed": 3, "errors": 1}
+    result.stdout.fnmatch_lines(
+        ["*ERROR at teardown of test_innocent*", "*UNO101*'late'*", "*owner *test test_arms_a_callback*"]
+    )
+
+
+def test_a_wide_fixture_is_blamed_when_it_ends_although_its_loop_goes_on(project: Any) -> None:
+    leaky = """
+    @pytest.fixture(scope="module")
+    async def wide():
+        yield asyncio.create_task(asyncio.Event().wait(), name="left")
+
+    @pytest.mark.uno_async
+    async def test_leaky(wide): ...
+    """
+    project.file("test_a.py", leaky)
+    project.file(
+        "test_b.py",
+        """
+    @pytest.mark.uno_async(loop_scope="session")
+    async def test_next(): ...
+
+    @pytest.mark.uno_async(loop_scope="session")
+    async def test_last(): ...
+    """,
+    )
+    result = project.run()
+    assert project.outcomes(result) == {"passed": 3, "errors": 1}
+    assert not project.lines_with(result, "ERROR at teardown of test_last")
+    result.stdout.fnmatch_lines(["*UNO101*'left'*", "*fixture 'wide' (module, test_a.py:*"])
 
 
 def test_what_unjudged_tests_leave_is_nobody_elses(project: Any) -> None:
