@@ -8,12 +8,16 @@ raise: what is missing (a future type of another library, a later Python) reads 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import os
+import threading
 import types
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 __all__ = [
+    "active_threads",
+    "callback_entries",
     "callbacks_of",
     "cell_value",
     "condition_lock",
@@ -53,7 +57,16 @@ def callbacks_of(future: object) -> list[Callable[..., object]]:
     Args:
         future: the future or task.
     """
-    return [entry[0] for entry in list(getattr(future, "_callbacks", None) or ())]
+    return [callback for callback, _ in callback_entries(future)]
+
+
+def callback_entries(future: object) -> list[tuple[Callable[..., object], contextvars.Context]]:
+    """Return the callbacks of a future, each with its context; see `callbacks_of`.
+
+    Args:
+        future: the future or task.
+    """
+    return list(getattr(future, "_callbacks", None) or ())
 
 
 def gathered(future: object) -> list[asyncio.Future[Any]] | None:
@@ -205,3 +218,12 @@ def cell_value(cell: types.CellType) -> object:
         return cell.cell_contents
     except ValueError:
         return None
+
+
+def active_threads() -> dict[int, threading.Thread]:
+    """Return the running threads by identifier: the live dictionary, only to be read.
+
+    `threading._active` (3.11 to 3.15): its length is asked at each jump of the clock; `threading.enumerate` takes a
+    lock and builds a list.
+    """
+    return cast("dict[int, threading.Thread]", vars(threading)["_active"])

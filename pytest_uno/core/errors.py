@@ -1,6 +1,11 @@
 """The exceptions that pytest-uno raises, and the shape of every message.
 
 UnoError
+ ├── ClockError                  also a RuntimeError
+ │    ├── ClockLimitError
+ │    ├── ClockStallError
+ │    ├── ClockTimeoutError      also a TimeoutError
+ │    └── DeadlockError
  ├── ManagerClosedError          also a RuntimeError
  ├── ResourceError
  ├── ReadOnlyTransactionError
@@ -20,6 +25,11 @@ if TYPE_CHECKING:
     import asyncio
 
 __all__ = [
+    "ClockError",
+    "ClockLimitError",
+    "ClockStallError",
+    "ClockTimeoutError",
+    "DeadlockError",
     "ManagerClosedError",
     "ReadOnlyTransactionError",
     "ResourceError",
@@ -66,6 +76,26 @@ def compose_message(what: str, *, cause: str | None = None, fix: str, anchor: st
 
 class UnoError(Exception):
     """Base of the errors that this package itself raises."""
+
+
+class ClockError(UnoError, RuntimeError):
+    """The virtual clock cannot do what it was asked for, or cannot go on."""
+
+
+class DeadlockError(ClockError):
+    """Every task is blocked and nothing can wake one: no timer, no I/O, no thread, no process."""
+
+
+class ClockStallError(ClockError):
+    """Virtual time could not move for too long in real time."""
+
+
+class ClockLimitError(ClockError):
+    """Virtual time, or the number of its jumps, ran over its limit."""
+
+
+class ClockTimeoutError(ClockError, TimeoutError):
+    """What runs on the loop needed more seconds of the loop's clock than it may take."""
 
 
 class ManagerClosedError(UnoError, RuntimeError):

@@ -1,0 +1,265 @@
+"""The stream sockets of a loop: which have both ends here, and where bytes are under way.
+
+Each transport's socket is wrapped in a counter. A pair whose two ends belong to this loop needs the clock only while
+bytes are between them. A connection to the outside needs it from the request to the reply, and for a moment after each
+piece that came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import struct
+import weakref
+from asyncio import selector_events
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from pytest_uno.clock.real_time import monotonic
+from pytest_uno.clock.reasons import Reason
+
+if TYPE_CHECKING:
+    from pytest_uno.clock.outside_work import Look
+
+__all__ = ["Connections", "SocketCounter", "VirtualSocketTransport"]
+
+_Address = tuple[Any, Any]
+
+
+class SocketCounter:
+    """Stands for a transport's socket and counts the bytes through it.
+
+    Attributes:
+        sent: bytes sent.
+        received: bytes received.
+        expects_reply: something was sent after the last thing that was received.
+        sent_at: the real moment at which that was first seen to hold the clock.
+        received_at: the real moment at which the last piece was first seen; None until then.
+        latency: real seconds of the slowest reply so far.
+        last_traffic: the loop-wide number of the last traffic here; 0 without any.
+    """
+
+    __slots__ = (
+        *("expects_reply", "last_traffic", "latency", "received", "received_at", "sent", "sent_at"),
+        *("_socket", "_traffic", "__weakref__"),
+    )
+
+    def __init__(self, sock: socket.socket, traffic: list[int]) -> None:
+        self._socket = sock
+        self._traffic = traffic
+        self.sent = self.received = self.last_traffic = 0
+        self.expects_reply = False
+        self.sent_at: float | None = None
+        self.received_at: float | None = 0.0
+        self.latency = 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._socket, name)
+
+    def _count_sent(self, size: int) -> int:
+        self.sent += size
+        self.expects_reply = True
+        self.sent_at = None
+        self._traffic[0] += 1
+        self.last_traffic = self._traffic[0]
+        return size
+
+    def _count_received(self, size: int) -> None:
+        self.received += size
+        self.expects_reply = False
+        if self.sent_at is not None:
+            self.latency = max(self.latency, monotonic() - self.sent_at)
+            self.sent_at = None
+        self.received_at = None
+        self._traffic[0] += 1
+        self.last_traffic = self._traffic[0]
+
+    def send(self, data: Any, *flags: int) -> int:
+        """Send and count, see `socket.send`."""
+        return self._count_sent(self._socket.send(data, *flags))
+
+    def sendmsg(self, buffers: Any, *options: Any) -> int:
+        """Send and count, see `socket.sendmsg`."""
+        return self._count_sent(self._socket.sendmsg(buffers, *options))
+
+    def recv(self, size: int, *flags: int) -> bytes:
+        """Receive and count, see `socket.recv`."""
+        data = self._socket.recv(size, *flags)
+        self._count_received(len(data))
+        return data
+
+    def recv_into(self, buffer: Any, *options: int) -> int:
+        """Receive and count, see `socket.recv_into`."""
+        size = self._socket.recv_into(buffer, *options)
+        self._count_received(size)
+        return size
+
+
+class VirtualSocketTransport(selector_events._SelectorSocketTransport):  # type: ignore[name-defined,misc]
+    """asyncio's transport of a stream socket, with its bytes counted.
+
+    Attributes:
+        counter: the count.
+        is_within_process: a unix socket whose other end is in this process.
+        address: the two ends of a TCP connection, ours first; None for others.
+    """
+
+    _buffer: Any
+    _closing: bool
+    _paused: bool
+    _sock: Any
+    _sock_fd: int
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket,
+        *args: Any,
+        connections: Connections,
+        **options: Any,
+    ) -> None:
+        super().__init__(loop, sock, *args, **options)
+        self._sock = self.counter = SocketCounter(sock, connections.traffic)
+        self.is_closed = False
+        self.is_within_process = False
+        self.address: _Address | None = None
+        if sock.family == getattr(socket, "AF_UNIX", None):
+            self.is_within_process = _has_peer_in_process(sock)
+        else:
+            self.address = _ends(sock)
+        self._connections = connections
+        connections.add(self)
+
+    @property
+    def descriptor(self) -> int:
+        """The socket's descriptor."""
+        return self._sock_fd
+
+    @property
+    def has_unsent_bytes(self) -> bool:
+        """Bytes wait for the socket to take them."""
+        return bool(self._buffer)
+
+    @property
+    def takes_bytes(self) -> bool:
+        """It takes what comes: it is neither paused nor closing."""
+        return not (self._paused or self._closing)
+
+    def _call_connection_lost(self, exc: BaseException | None) -> None:
+        self.is_closed = True
+        super()._call_connection_lost(exc)
+        self._connections.discard(self)
+
+
+def _ends(sock: socket.socket) -> _Address | None:
+    try:
+        return sock.getsockname()[:2], sock.getpeername()[:2]
+    except OSError:
+        return None
+
+
+def _has_peer_in_process(sock: socket.socket) -> bool:
+    """Ask who is at the other end of a unix socket; Linux only, elsewhere it counts as outside."""
+    try:
+        credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        return struct.unpack("3i", credentials)[0] == os.getpid()
+    except (OSError, AttributeError):
+        return False
+
+
+class Connections:
+    """The stream transports of one loop; must be used in the loop's thread.
+
+    Attributes:
+        traffic: one number, the count of sends and receives on all of them.
+        last_outside_traffic: the number of the last traffic with the outside, as of the last look.
+    """
+
+    def __init__(self) -> None:
+        self.traffic = [0]
+        self.last_outside_traffic = 0
+        self._open: weakref.WeakSet[VirtualSocketTransport] = weakref.WeakSet()
+        self._by_address: weakref.WeakValueDictionary[_Address, VirtualSocketTransport] = (
+            weakref.WeakValueDictionary()
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self._open)
+
+    def add(self, transport: VirtualSocketTransport) -> None:
+        """Take in a new transport."""
+        self._open.add(transport)
+        if transport.address is not None:
+            self._by_address[transport.address] = transport
+
+    def discard(self, transport: VirtualSocketTransport) -> None:
+        """Drop a transport that lost its connection."""
+        self._open.discard(transport)
+
+    def partner(self, transport: VirtualSocketTransport) -> VirtualSocketTransport | None:
+        """Return the transport at the other end, if it belongs to this loop, too."""
+        if transport.address is None:
+            return None
+        mine, its = transport.address
+        return self._by_address.get((its, mine))
+
+    def inner_descriptors(self) -> set[int]:
+        """Return the descriptors of connections with both ends in this process."""
+        return {t.descriptor for t in list(self._open) if t.is_within_process or self.partner(t) is not None}
+
+    def is_socket_within_process(self, sock: socket.socket) -> bool:
+        """Say whether the other end of a plain socket is known to be in this process.
+
+        Args:
+            sock: a socket used with the loop's `sock_*` methods.
+        """
+        if sock.family == getattr(socket, "AF_UNIX", None):
+            return _has_peer_in_process(sock)
+        ends = _ends(sock)
+        return ends is not None and (ends[1], ends[0]) in self._by_address
+
+    def reasons(self, look: Look) -> Iterator[Reason]:
+        """Yield what holds the clock."""
+        patience, quiet = look.budgets.patience, look.budgets.quiet
+        self.last_outside_traffic = 0
+        unix_in_flight = 0
+        unix_since = 0.0
+        for transport in list(self._open):
+            if transport.is_closed:
+                continue
+            counter = transport.counter
+            if transport.is_within_process:  # nothing tells which two belong together: only the sum does
+                unix_in_flight += counter.sent - counter.received
+                if counter.sent and counter.sent_at is None:
+                    counter.sent_at = look.now
+                unix_since = max(unix_since, counter.sent_at or 0.0)
+                continue
+            partner = self.partner(transport)
+            if partner is not None:
+                if partner.takes_bytes and (
+                    counter.sent > partner.counter.received or transport.has_unsent_bytes
+                ):
+                    yield Reason(
+                        self._sent_at(counter, look), patience, False, "bytes in flight within the loop"
+                    )
+                elif partner.counter.received > counter.sent:
+                    counter.sent = partner.counter.received  # `loop.sendfile` sends past the counter
+                continue
+            self.last_outside_traffic = max(self.last_outside_traffic, counter.last_traffic)
+            if counter.expects_reply or transport.has_unsent_bytes:
+                yield Reason(self._sent_at(counter, look), patience, False, "reply from outside")
+                continue
+            if counter.received_at is None:
+                counter.received_at = look.now
+            echo = max(quiet, 2 * counter.latency)
+            if look.now - counter.received_at < echo and look.test_waits_for_more_than_time():
+                yield Reason(counter.received_at, echo, False, "connection that just spoke")
+        if unix_in_flight > 0:
+            yield Reason(unix_since or look.now, patience, False, "bytes in flight on unix sockets")
+
+    @staticmethod
+    def _sent_at(counter: SocketCounter, look: Look) -> float:
+        if counter.sent_at is None:
+            counter.sent_at = look.now
+        return counter.sent_at

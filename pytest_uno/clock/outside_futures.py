@@ -1,0 +1,154 @@
+"""The unfinished futures that something outside the loop will finish."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import types
+import weakref
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from pytest_uno.clock.asyncio_internals import callbacks_of
+from pytest_uno.clock.connections import Connections, VirtualSocketTransport
+from pytest_uno.clock.future_kinds import BARE, LISTENING, WORK
+from pytest_uno.clock.reasons import Reason
+
+if TYPE_CHECKING:
+    from pytest_uno.clock.outside_work import Look
+
+__all__ = ["OutsideFutures"]
+
+_FIRST_SWEEP = 64
+"""Futures that are kept before the finished ones are swept out; twice the unfinished ones from then on."""
+
+
+class _Noted:
+    """A future that was noted when it was made."""
+
+    __slots__ = ("code", "future", "is_from_thread", "kind", "since", "source", "traffic")
+
+    def __init__(self, future: asyncio.Future[Any], kind: int, frame: types.FrameType, traffic: int) -> None:
+        self.future = weakref.ref(future)
+        self.kind = kind
+        self.code = frame.f_code
+        self.traffic = traffic
+        self.since: float | None = None
+        name = frame.f_code.co_name
+        self.is_from_thread = name == "wrap_future"
+        self.source: object = None
+        if kind == LISTENING:
+            # asyncio's own frames: StreamReader._wait_for_data, and the loop's sock_* methods.
+            if name == "_wait_for_data":
+                self.source = frame.f_locals["self"]._transport
+            elif name.startswith("sock_"):
+                self.source = frame.f_locals.get("sock")
+
+    def begin(self, now: float) -> float:
+        """Return the moment at which it first counted."""
+        if self.since is None:
+            self.since = now
+        return self.since
+
+    @property
+    def label(self) -> str:
+        if self.is_from_thread:
+            return "executor or thread"
+        return f"{os.path.basename(self.code.co_filename)}:{self.code.co_name}"
+
+
+class OutsideFutures:
+    """The futures of one loop that count as outside work; must be used in the loop's thread."""
+
+    def __init__(self, connections: Connections, background: weakref.WeakSet[asyncio.Task[Any]]) -> None:
+        self._connections = connections
+        self._background = background
+        self._outside: list[_Noted] = []
+        self._bare: list[_Noted] = []
+        self._sweep_at = {False: _FIRST_SWEEP, True: _FIRST_SWEEP}
+
+    def __bool__(self) -> bool:
+        return bool(self._outside)
+
+    def note(self, future: asyncio.Future[Any], kind: int, frame: types.FrameType) -> None:
+        """Note a future that was just made by code in `frame`."""
+        bare = kind == BARE
+        noted = self._bare if bare else self._outside
+        noted.append(_Noted(future, kind, frame, self._connections.traffic[0]))
+        if len(noted) > self._sweep_at[bare]:
+            _sweep(noted)
+            self._sweep_at[bare] = _FIRST_SWEEP + 2 * len(noted)
+
+    def has_unfinished_work(self) -> bool:
+        """Say whether outside work is under way that will certainly end, awaited or not."""
+        _sweep(self._outside)
+        return any(noted.kind == WORK for noted in self._outside)
+
+    def reasons(self, look: Look, threads_waiting_for_us: int) -> Iterator[Reason]:
+        """Yield what holds the clock.
+
+        Args:
+            look: the look at the outside that asks.
+            threads_waiting_for_us: pool threads that wait for this loop; as many executor futures do not hold.
+        """
+        _sweep(self._outside)
+        for noted in self._outside:
+            if not noted.is_from_thread and not self._is_awaited(noted):
+                continue  # an executor's work goes on, awaited or polled; other waits are given up
+            since = noted.begin(look.now)
+            if noted.kind == WORK:
+                if noted.is_from_thread and threads_waiting_for_us > 0:
+                    threads_waiting_for_us -= 1
+                    continue
+                yield Reason(since, look.budgets.patience, True, noted.label)
+            else:
+                yield from self._listening(noted, since, look)
+
+    def _is_awaited(self, noted: _Noted) -> bool:
+        callbacks = callbacks_of(noted.future())
+        if not callbacks:
+            return False
+        background = self._background
+        return not background or any(
+            getattr(callback, "__self__", None) not in background for callback in callbacks
+        )
+
+    def _listening(self, noted: _Noted, since: float, look: Look) -> Iterator[Reason]:
+        source = noted.source
+        quiet = look.budgets.quiet
+        if isinstance(source, VirtualSocketTransport):
+            if self._connections.partner(source) is not None or source.is_within_process:
+                return  # both ends are in this process: the bytes in flight decide
+            if source.counter.expects_reply:
+                yield Reason(since, look.budgets.patience, True, noted.label)
+                return
+            quiet = max(quiet, 2 * source.counter.latency) if source.counter.last_traffic else 0.0
+        elif isinstance(source, socket.socket) and self._connections.is_socket_within_process(source):
+            yield Reason(since, quiet, False, noted.label)
+            return
+        if look.test_waits_for_more_than_time():
+            yield Reason(since, look.budgets.patience, True, noted.label)
+        else:
+            yield Reason(since, quiet, False, noted.label)
+
+    def late_answers(self, look: Look, last_outside_traffic: int) -> Iterator[Reason]:
+        """Yield the plain futures of unknown code that are still open after later traffic from outside.
+
+        The rest of the answer may be on its way.
+        """
+        if not last_outside_traffic or not self._bare:
+            return
+        _sweep(self._bare)
+        for noted in self._bare:
+            if noted.traffic < last_outside_traffic and self._is_awaited(noted):
+                yield Reason(
+                    noted.begin(look.now),
+                    look.budgets.patience,
+                    look.test_waits_for_more_than_time(),
+                    f"future made in {noted.code.co_name}, traffic from outside since",
+                )
+
+
+def _sweep(noted: list[_Noted]) -> None:
+    noted[:] = [one for one in noted if (future := one.future()) is not None and not future.done()]

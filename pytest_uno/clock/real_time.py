@@ -1,0 +1,19 @@
+"""The real monotonic clock, out of reach of libraries that freeze time.
+
+freezegun replaces every module attribute that *is* `time.monotonic`; a partial is none.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+
+__all__ = ["monotonic"]
+
+monotonic: Callable[[], float] = (
+    functools.partial(time.clock_gettime, time.CLOCK_MONOTONIC)
+    if hasattr(time, "clock_gettime")
+    else functools.partial(time.monotonic)
+)
+"""Return real seconds since an arbitrary moment."""

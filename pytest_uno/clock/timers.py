@@ -1,0 +1,69 @@
+"""Moments of virtual time as numbers, and the handles of its timers.
+
+Three rules that floats and a heap do not give by themselves:
+
+* Equal deadlines fire in the order of creation. asyncio's heap compares deadlines alone: 50 equal sleeps end as 0, 2,
+  6, 14, ...
+* Deadlines are whole nanoseconds, as far as doubles carry them: 0.1 + 0.2 is the moment 0.3.
+* A positive delay always moves time, by a nanosecond at least: `while time() < d: await sleep(d - time())` ends.
+"""
+
+from __future__ import annotations
+
+import math
+from asyncio import TimerHandle
+
+__all__ = ["NANOSECOND", "Timer", "moment_after", "quantise", "resolution_at"]
+
+NANOSECOND = 1e-9
+
+_COARSE = 4e6
+"""From here on doubles are coarser than half a nanosecond, and rounding to nanoseconds would move deadlines."""
+
+
+class Timer(TimerHandle):
+    """A timer's handle that knows when it was made."""
+
+    __slots__ = ("sequence",)
+
+    _when: float
+    sequence: int
+
+    def __lt__(self, other: Timer) -> bool:  # type: ignore[override]
+        mine, its = self._when, other._when
+        return mine < its or (mine == its and self.sequence < other.sequence)
+
+
+def quantise(moment: float) -> float:
+    """Round a moment to whole nanoseconds, where doubles can carry them.
+
+    Args:
+        moment: seconds of virtual time.
+    """
+    return round(moment * 1e9) / 1e9 if moment < _COARSE else moment
+
+
+def moment_after(now: float, delay: float) -> float:
+    """Return the moment of a timer that was asked for with a delay.
+
+    Args:
+        now: seconds of virtual time.
+        delay: seconds; a positive delay gives a moment after `now`.
+    """
+    moment = now + delay
+    if delay > 0 and moment - now < NANOSECOND:
+        moment = now + NANOSECOND
+        if moment == now:
+            moment = math.nextafter(now, math.inf)
+    return moment
+
+
+def resolution_at(now: float) -> float:
+    """Return a resolution at which the timers of the moment `now` are due, and none of a later one.
+
+    asyncio runs what is due before `now + resolution`; the sum must differ from `now`, and not reach the next moment.
+
+    Args:
+        now: seconds of virtual time.
+    """
+    return max(NANOSECOND / 2, math.ulp(now))
