@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from sybil import Sybil
 from sybil.integration.pytest import SybilItem
 
@@ -22,6 +24,10 @@ from tests.documentation.sybil_python_blocks import (  # noqa: E402
 )
 
 pytest_plugins = ["pytester"]
+
+settings.register_profile("nightly", max_examples=10_000, deadline=None)
+if "HYPOTHESIS_PROFILE" in os.environ:  # an option --hypothesis-profile comes later and counts
+    settings.load_profile(os.environ["HYPOTHESIS_PROFILE"])
 
 _pages = Sybil(
     parsers=[PythonBlockParser(), PytestProjectParser()],
