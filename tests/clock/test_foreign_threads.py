@@ -1,0 +1,410 @@
+"""Threads that user code starts: they get patience while they work, and none while they are parked."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import queue
+import selectors
+import socket
+import socketserver
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from pytest_uno.clock.budgets import Budgets
+from tests.clock.running import run_virtual
+from tests.clock.tickers import PATIENT, at_once, ticking
+
+IMPATIENT = Budgets(patience=0.05, quiet=0.01)
+
+
+@contextmanager
+def running_thread(
+    target: Callable[[], object], name: str = "worker"
+) -> Generator[threading.Thread, None, None]:
+    thread = threading.Thread(target=target, name=name)
+    thread.start()
+    try:
+        yield thread
+    finally:
+        thread.join(30)
+
+
+def test_a_thread_calls_in_after_a_real_delay() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        called = asyncio.Event()
+
+        def work() -> None:
+            time.sleep(0.1)
+            loop.call_soon_threadsafe(called.set)
+
+        async with ticking() as ticks:
+            with running_thread(work):
+                assert await at_once(called.wait())
+            assert ticks == []
+
+    run_virtual(main, budgets=PATIENT)
+
+
+def test_a_future_of_the_tests_own_is_resolved_by_a_thread() -> None:
+    async def main() -> str:
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[str] = loop.create_future()
+
+        def work() -> None:
+            time.sleep(0.1)
+            loop.call_soon_threadsafe(answer.set_result, "answer")
+
+        async with ticking():
+            with running_thread(work):
+                return await at_once(answer)
+
+    assert run_virtual(main, budgets=PATIENT)[0] == "answer"
+
+
+def test_a_thread_that_calls_in_several_times() -> None:
+    async def main() -> list[int]:
+        loop = asyncio.get_running_loop()
+        items: asyncio.Queue[int] = asyncio.Queue()
+
+        def work() -> None:
+            for number in range(5):
+                time.sleep(0.02)
+                loop.call_soon_threadsafe(items.put_nowait, number)
+
+        async with ticking():
+            with running_thread(work):
+                return [await at_once(items.get()) for _ in range(5)]
+
+    assert run_virtual(main, budgets=PATIENT)[0] == [0, 1, 2, 3, 4]
+
+
+def test_a_thread_longer_than_the_patience_under_a_longer_time_limit() -> None:
+    async def main() -> float:
+        loop = asyncio.get_running_loop()
+        called = asyncio.Event()
+
+        def work() -> None:
+            time.sleep(0.2)
+            loop.call_soon_threadsafe(called.set)
+
+        async with ticking():
+            with running_thread(work):
+                async with asyncio.timeout(5):
+                    await called.wait()
+                return loop.time()
+
+    called_at, clock = run_virtual(main, budgets=IMPATIENT)
+    assert 0 < called_at < 5
+    assert clock.held > IMPATIENT.patience
+
+
+def test_a_thread_longer_than_the_patience_under_a_shorter_time_limit() -> None:
+    released = threading.Event()
+
+    async def main() -> float:
+        loop = asyncio.get_running_loop()
+        called = asyncio.Event()
+
+        def work() -> None:
+            while not released.is_set():
+                time.sleep(0.01)
+
+        with running_thread(work):
+            try:
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(0.1):
+                        await called.wait()
+                return loop.time()
+            finally:
+                released.set()
+
+    assert run_virtual(main, budgets=IMPATIENT)[0] == 0.1
+
+
+def test_a_busy_thread_is_given_up_while_the_test_only_sleeps() -> None:
+    released = threading.Event()
+
+    async def main() -> None:
+        def work() -> None:
+            while not released.is_set():
+                time.sleep(0.01)
+
+        with running_thread(work, name="busy"):
+            try:
+                for _ in range(24):
+                    await asyncio.sleep(3600)
+            finally:
+                released.set()
+
+    _, clock = run_virtual(main, budgets=Budgets(patience=0.1, quiet=0.01))
+    assert clock.time() == 24 * 3600
+    assert any("busy" in reason for reason in clock.held_by)
+    assert clock.held < 10 * 0.1  # once, not for each sleep
+
+
+# ------------------------------------------------------------------ workers with a queue
+
+Job = tuple[Callable[[], Any], Callable[[Any], object]]
+
+
+class Worker:
+    """What an unknown library may have: a thread that takes jobs and calls back when they are done."""
+
+    def __init__(self) -> None:
+        self._jobs: queue.Queue[Job | None] = queue.Queue()
+        self._thread = threading.Thread(target=self._work, name="unknown worker")
+        self._thread.start()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            work, done = job
+            done(work())
+
+    def ask(self, work: Callable[[], Any]) -> asyncio.Future[Any]:
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Any] = loop.create_future()
+        self._jobs.put((work, lambda result: loop.call_soon_threadsafe(answer.set_result, result)))
+        return answer
+
+    def close(self) -> None:
+        self._jobs.put(None)
+        self._thread.join(30)
+
+
+@pytest.fixture
+def worker() -> Iterator[Callable[[], Worker]]:
+    """Make a worker, within the loop: threads that ran before do not work for it."""
+    made: list[Worker] = []
+
+    def make() -> Worker:
+        made.append(Worker())
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def test_an_unknown_worker_costs_no_virtual_time(worker: Callable[[], Worker]) -> None:
+    async def main() -> list[int]:
+        one = worker()
+        answers = []
+        async with ticking():
+            for number in range(50):
+                answers.append(await at_once(one.ask(functools.partial(abs, number))))
+                await asyncio.sleep(0.003)
+        return answers
+
+    answers, clock = run_virtual(main, budgets=PATIENT)
+    assert answers == list(range(50))
+    assert clock.time() == 0.15
+
+
+def test_an_unknown_worker_that_works_for_long(worker: Callable[[], Worker]) -> None:
+    async def main() -> None:
+        one = worker()
+        async with ticking() as ticks:
+            await at_once(one.ask(lambda: time.sleep(0.1)))
+            assert ticks == []
+
+    run_virtual(main, budgets=PATIENT)
+
+
+def test_a_job_for_a_worker_that_was_parked_for_long(worker: Callable[[], Worker]) -> None:
+    """The job wakes the worker, which may still look parked while it waits for the interpreter."""
+
+    async def main() -> None:
+        one = worker()
+        async with ticking():
+            for _ in range(50):
+                await asyncio.sleep(1)
+                await at_once(one.ask(lambda: None))
+
+    _, clock = run_virtual(main, budgets=Budgets(patience=30.0, quiet=0.001))
+    assert clock.time() == 50
+
+
+def test_a_parked_worker_holds_for_a_moment_only(worker: Callable[[], Worker]) -> None:
+    async def main() -> None:
+        one = worker()
+        await one.ask(lambda: None)
+        for _ in range(24):
+            await asyncio.sleep(3600)
+
+    _, clock = run_virtual(main, budgets=PATIENT)
+    assert clock.time() == 24 * 3600
+    assert clock.held < PATIENT.patience
+
+
+class ThreadQueue:
+    """A queue between threads and the loop: `put` and `get` in a thread, `aput` and `aget` in the loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._items: queue.Queue[int] = queue.Queue()
+        self._arrived = asyncio.Event()
+
+    def put(self, item: int) -> None:
+        self._items.put(item)
+        self._loop.call_soon_threadsafe(self._arrived.set)
+
+    def get(self) -> int:
+        return self._items.get(timeout=30)
+
+    async def aput(self, item: int) -> None:
+        self._items.put(item)
+
+    async def aget(self) -> int:
+        while True:
+            try:
+                return self._items.get_nowait()
+            except queue.Empty:
+                self._arrived.clear()
+                await self._arrived.wait()
+
+
+def test_queues_between_the_loop_and_a_thread() -> None:
+    async def main() -> list[int]:
+        there, back = ThreadQueue(), ThreadQueue()
+
+        def double() -> None:
+            while (number := there.get()) >= 0:
+                back.put(2 * number)
+
+        doubled = []
+        async with ticking():
+            with running_thread(double):
+                for number in range(100):
+                    await there.aput(number)
+                    doubled.append(await at_once(back.aget()))
+                    await asyncio.sleep(0.003)
+                await there.aput(-1)
+        return doubled
+
+    doubled, clock = run_virtual(main, budgets=PATIENT)
+    assert doubled == [2 * number for number in range(100)]
+    assert clock.time() == 0.3
+
+
+# ------------------------------------------------------------------ parked threads
+
+Parked = tuple[Callable[[], object], Callable[[], object]]
+
+
+def waits_for_an_event() -> Parked:
+    event = threading.Event()
+    return event.wait, event.set
+
+
+def waits_for_a_condition() -> Parked:
+    condition = threading.Condition()
+
+    def wait() -> None:
+        with condition:
+            condition.wait()
+
+    def wake() -> None:
+        with condition:
+            condition.notify_all()
+
+    return wait, wake
+
+
+def waits_for_a_queue() -> Parked:
+    items: queue.Queue[None] = queue.Queue()
+    return items.get, lambda: items.put(None)
+
+
+def waits_for_a_thread() -> Parked:
+    event = threading.Event()
+    other = threading.Thread(target=event.wait)
+    other.start()
+    return other.join, event.set
+
+
+def waits_for_a_selector() -> Parked:
+    ours, its = socket.socketpair()
+    selector = selectors.DefaultSelector()
+    selector.register(its, selectors.EVENT_READ)
+
+    def wait() -> None:
+        with ours, its, selector:
+            selector.select()
+
+    return wait, lambda: ours.send(b"x")
+
+
+def accepts() -> Parked:
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def wait() -> None:
+        with listener, listener.accept()[0]:
+            pass
+
+    return wait, lambda: socket.create_connection(listener.getsockname()[:2]).close()
+
+
+def serves() -> Parked:
+    server = socketserver.TCPServer(("127.0.0.1", 0), socketserver.BaseRequestHandler)
+
+    def wait() -> None:
+        with server:
+            server.serve_forever(poll_interval=0.01)
+
+    return wait, server.shutdown
+
+
+@pytest.mark.parametrize(
+    "parked",
+    [
+        *(waits_for_an_event, waits_for_a_condition, waits_for_a_queue, waits_for_a_thread),
+        *(waits_for_a_selector, accepts, serves),
+    ],
+)
+def test_parked_threads_hold_for_a_moment_only(parked: Callable[[], Parked]) -> None:
+    async def main() -> None:
+        wait, wake = parked()
+        with running_thread(wait):
+            try:
+                for _ in range(24):
+                    await asyncio.sleep(3600)
+            finally:
+                wake()
+
+    _, clock = run_virtual(main, budgets=Budgets(patience=5.0, quiet=0.01))
+    assert clock.time() == 24 * 3600
+    assert clock.held < 5.0
+
+
+def test_a_thread_of_an_earlier_time_holds_nothing() -> None:
+    wait, wake = waits_for_a_queue()
+    with running_thread(wait):
+        _, clock = run_virtual(lambda: asyncio.sleep(3600), budgets=PATIENT)
+        wake()
+    assert clock.time() == 3600
+    assert clock.held == 0
+
+
+def test_a_thread_that_waits_for_a_virtual_minute() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        finished = asyncio.Event()
+
+        def work() -> None:
+            asyncio.run_coroutine_threadsafe(asyncio.sleep(60), loop).result(30)
+            loop.call_soon_threadsafe(finished.set)
+
+        async with asyncio.timeout(100):
+            with running_thread(work):
+                await finished.wait()
+        assert loop.time() == 60
+
+    _, clock = run_virtual(main, budgets=PATIENT)
+    assert clock.held < PATIENT.patience
