@@ -9,9 +9,11 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent import futures
 from typing import TYPE_CHECKING, Any
 
 from pytest_uno.clock.asyncio_internals import active_threads
+from pytest_uno.clock.parked_threads import Doing, what_it_does
 from pytest_uno.clock.reasons import Reason
 
 if TYPE_CHECKING:
@@ -23,14 +25,6 @@ _TRACKED = frozenset(
     {"concurrent", "aiosqlite", "asyncio", "pytest_timeout", "execnet", "coverage", "pytest_uno"}
 )
 """Packages whose threads are known by their futures, or never work for a test."""
-
-_PARKED = frozenset(
-    {
-        *("selectors", "socketserver", "queue", "threading", "socket", "ssl"),
-        *("concurrent.futures.thread", "concurrent.futures._base", "multiprocessing.connection"),
-    }
-)
-"""Modules in which a thread waits for somebody to talk to it."""
 
 _PROBES: dict[tuple[str, str], Callable[[Any], bool]] = {
     ("anyio._backends._asyncio", "WorkerThread"): lambda thread: thread not in thread.idle_workers,
@@ -44,30 +38,41 @@ _RESULT_DEPTH = 6
 class _Foreign:
     """A thread that may work for the loop."""
 
-    __slots__ = ("identifier", "probe", "since")
+    __slots__ = ("identifier", "listens_since", "probe", "works_since")
 
     def __init__(self, identifier: int, probe: Callable[[Any], bool] | None) -> None:
         self.identifier = identifier
         self.probe = probe
-        self.since: float | None = None
+        self.works_since: float | None = None
+        self.listens_since: float | None = None
 
-    def begin(self, now: float) -> float:
-        if self.since is None:
-            self.since = now
-        return self.since
+    def begin_work(self, now: float) -> float:
+        """Return the moment at which it began to work without a rest."""
+        if self.works_since is None:
+            self.works_since = now
+        return self.works_since
+
+    def begin_listening(self, now: float) -> float:
+        """Return the moment at which it was first seen to listen: short works in between do not count."""
+        self.works_since = None
+        if self.listens_since is None:
+            self.listens_since = now
+        return self.listens_since
 
 
 class ForeignThreads:
     """The threads beside one loop; `note_call` may be called from any thread, the rest in the loop's."""
 
     def __init__(self) -> None:
-        self._known = dict(active_threads())  # whatever ran before this loop does not work for it
+        self._active = active_threads()
+        self._known = list(self._active.values())  # whatever ran before this loop does not work for it
         self._foreign: dict[threading.Thread, _Foreign] = {}
         self._callers: set[int] = set()
 
     def may_hold(self) -> bool:
         """Say, cheaply, whether there is any thread to look at."""
-        return bool(self._foreign) or len(active_threads()) != len(self._known)
+        # Not by the keys or their number: the identifier of a thread that ended goes to the next one that starts.
+        return bool(self._foreign) or list(self._active.values()) != self._known
 
     @property
     def change_silently(self) -> bool:
@@ -81,14 +86,13 @@ class ForeignThreads:
             self._callers.add(threading.get_ident())  # not just a result that comes home
         foreign = self._foreign.get(threading.current_thread())
         if foreign is not None:
-            foreign.since = None  # it is alive and talks: its patience begins anew
+            foreign.works_since = None  # it is alive and talks: its patience begins anew
 
     def count_waiting_for_loop(self) -> int:
         """Count the pool threads that wait for the result of something they gave to this loop."""
         count = 0
-        active = active_threads()
         for identifier in list(self._callers):
-            thread = active.get(identifier)
+            thread = self._active.get(identifier)
             if thread is None:
                 self._callers.discard(identifier)
             elif thread not in self._foreign and self._waits_for_loop(identifier):
@@ -106,13 +110,15 @@ class ForeignThreads:
                 frame.f_code.co_name in ("result", "exception")
                 and frame.f_globals.get("__name__") == "concurrent.futures._base"
             ):
-                return True
+                # A finished future has woken the thread, which has not run yet.
+                future: futures.Future[Any] | None = frame.f_locals.get("self")
+                return future is not None and not future.done()
             frame = frame.f_back
         return False
 
     def reasons(self, look: Look) -> Iterator[Reason]:
         """Yield what holds the clock."""
-        if len(active_threads()) != len(self._known):
+        if list(self._active.values()) != self._known:
             self._find_new()
         if not self._foreign:
             return
@@ -124,26 +130,29 @@ class ForeignThreads:
             elif foreign.probe is not None:
                 if foreign.probe(thread) and not self._waits_for_loop(foreign.identifier):
                     yield Reason(
-                        foreign.begin(look.now), look.budgets.patience, True, f"thread {thread.name!r}"
+                        foreign.begin_work(look.now), look.budgets.patience, True, f"thread {thread.name!r}"
                     )
                 else:
-                    foreign.since = None
+                    foreign.works_since = None
             elif frame is not None:
-                since = foreign.begin(look.now)
-                if frame.f_globals.get("__name__") in _PARKED:
-                    yield Reason(since, look.budgets.quiet, False, f"parked thread {thread.name!r}")
+                doing = what_it_does(frame, look.budgets.patience)
+                if doing is Doing.PARKED:
+                    foreign.works_since = None
+                elif doing is Doing.LISTEN:
+                    since = foreign.begin_listening(look.now)
+                    yield Reason(since, look.budgets.quiet, False, f"listening thread {thread.name!r}")
                 else:
                     yield Reason(
-                        since,
+                        foreign.begin_work(look.now),
                         look.budgets.patience,
                         look.test_waits_for_more_than_time(),
                         f"thread {thread.name!r}",
                     )
 
     def _find_new(self) -> None:
-        now_active = dict(active_threads())
-        for identifier, thread in now_active.items():
-            if self._known.get(identifier) is thread or thread in self._foreign:
+        active = dict(self._active)
+        for identifier, thread in active.items():
+            if thread in self._known or thread in self._foreign:
                 continue
             target = getattr(thread, "_target", None)
             module = getattr(target, "__module__", None) or type(thread).__module__
@@ -153,4 +162,4 @@ class ForeignThreads:
             if probe is None and module.partition(".")[0] in _TRACKED:
                 continue
             self._foreign[thread] = _Foreign(identifier, probe)
-        self._known = now_active
+        self._known = list(active.values())

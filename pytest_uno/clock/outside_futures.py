@@ -94,8 +94,8 @@ class OutsideFutures:
         """
         _sweep(self._outside)
         for noted in self._outside:
-            if not noted.is_from_thread and not self._is_awaited(noted):
-                continue  # an executor's work goes on, awaited or polled; other waits are given up
+            if not self._matters(noted):
+                continue
             since = noted.begin(look.now)
             if noted.kind == WORK:
                 if noted.is_from_thread and threads_waiting_for_us > 0:
@@ -105,10 +105,14 @@ class OutsideFutures:
             else:
                 yield from self._listening(noted, since, look)
 
-    def _is_awaited(self, noted: _Noted) -> bool:
+    def _matters(self, noted: _Noted) -> bool:
+        """Say whether anybody but background tasks waits; an executor's work goes on without, and may be polled."""
         callbacks = callbacks_of(noted.future())
+        if noted.is_from_thread:
+            # asyncio's own, which passes a cancellation on to the thread.
+            callbacks = [one for one in callbacks if getattr(one, "__name__", "") != "_call_check_cancel"]
         if not callbacks:
-            return False
+            return noted.is_from_thread
         background = self._background
         return not background or any(
             getattr(callback, "__self__", None) not in background for callback in callbacks
@@ -141,7 +145,7 @@ class OutsideFutures:
             return
         _sweep(self._bare)
         for noted in self._bare:
-            if noted.traffic < last_outside_traffic and self._is_awaited(noted):
+            if noted.traffic < last_outside_traffic and self._matters(noted):
                 yield Reason(
                     noted.begin(look.now),
                     look.budgets.patience,
