@@ -7,10 +7,10 @@ them flows, and is free to jump when there is none.
 from __future__ import annotations
 
 import asyncio
+import functools
 import weakref
-from collections.abc import Callable
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_uno.clock.budgets import Budgets
 from pytest_uno.clock.connections import Connections
@@ -19,6 +19,9 @@ from pytest_uno.clock.foreign_threads import ForeignThreads
 from pytest_uno.clock.outside_futures import OutsideFutures
 from pytest_uno.clock.reasons import Reason
 from pytest_uno.clock.time_waits import waits_only_for_time
+
+if TYPE_CHECKING:
+    from pytest_uno.clock.failure import RunFailure
 
 __all__ = ["Look", "OutsideWork"]
 
@@ -48,26 +51,43 @@ class Look:
 
 
 class OutsideWork:
-    """All sources of outside work of one loop.
+    """All sources of outside work of one loop, each made when it is first needed: most tests need none.
 
     Args:
-        root: returns the task that the loop runs for.
+        failure: knows the task that the loop runs for.
+
+    Attributes:
+        is_noted: a source beside the threads may have something; True until a look finds nothing.
+        holds: the reasons given to `clock.hold`, by the block that gave them.
+        threads: the threads of the process.
     """
 
-    def __init__(self, root: Callable[[], asyncio.Future[Any] | None]) -> None:
-        self.background: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
+    def __init__(self, failure: RunFailure) -> None:
+        self.is_noted = False
         self.holds: dict[object, str] = {}
-        self.connections = Connections()
-        self.futures = OutsideFutures(self.connections, self.background)
-        self.descriptors = Descriptors()
         self.threads = ForeignThreads()
-        self._root = root
+        self._failure = failure
 
-    def may_hold(self) -> bool:
-        """Say, cheaply, whether any source has to be asked."""
-        return bool(
-            self.futures or self.connections or self.descriptors or self.holds or self.threads.may_hold()
-        )
+    @functools.cached_property
+    def background(self) -> weakref.WeakSet[asyncio.Task[Any]]:
+        """The tasks whose waits for the outside do not hold the clock."""
+        return weakref.WeakSet()
+
+    @functools.cached_property
+    def connections(self) -> Connections:
+        """The stream transports of the loop."""
+        self.is_noted = True
+        return Connections()
+
+    @functools.cached_property
+    def futures(self) -> OutsideFutures:
+        """The futures that something outside the loop finishes."""
+        return OutsideFutures(self.connections, self.background)
+
+    @functools.cached_property
+    def descriptors(self) -> Descriptors:
+        """The descriptors that are watched."""
+        return Descriptors()
 
     def reasons(self, now: float, budgets: Budgets) -> list[Reason]:
         """Ask every source.
@@ -76,14 +96,13 @@ class OutsideWork:
             now: the real moment.
             budgets: the clock's budgets.
         """
-        look = Look(now, budgets, self._root())
-        reasons = [Reason(now, inf, True, label) for label in self.holds.values()]
-        reasons += self.futures.reasons(look, self.threads.count_waiting_for_loop())
-        if self.connections:
+        look = Look(now, budgets, self._failure.root)
+        reasons = list(self.threads.reasons(look))
+        if self.is_noted:
+            reasons += [Reason(now, inf, True, label) for label in self.holds.values()]
+            reasons += self.futures.reasons(look, self.threads.count_waiting_for_loop())
             reasons += self.connections.reasons(look)
             reasons += self.futures.late_answers(look, self.connections.last_outside_traffic)
-        if self.descriptors:
             reasons += self.descriptors.reasons(look)
-        if self.threads.may_hold():
-            reasons += self.threads.reasons(look)
+            self.is_noted = bool(self.holds or self.futures or self.connections or self.descriptors)
         return reasons

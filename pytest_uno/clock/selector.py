@@ -95,6 +95,11 @@ class VirtualSelector(selectors.BaseSelector):
         self._busy = 0
         return self.when_idle()
 
+    def forget_decision(self) -> None:
+        """Wait for real from here on."""
+        self.when_idle = None
+        self.when_busy = _ignore
+
     def forget_busy(self) -> None:
         """Begin to count the rounds without rest anew."""
         self._busy = 0

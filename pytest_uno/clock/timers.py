@@ -13,12 +13,12 @@ from __future__ import annotations
 import math
 from asyncio import TimerHandle
 
-__all__ = ["NANOSECOND", "Timer", "moment_after", "quantise", "resolution_at"]
+__all__ = ["COARSE", "NANOSECOND", "Timer", "moment_after", "quantise", "resolution_at"]
 
 NANOSECOND = 1e-9
 
-_COARSE = 4e6
-"""From here on doubles are coarser than half a nanosecond, and rounding to nanoseconds would move deadlines."""
+COARSE = 2e6
+"""Seconds, 23 days: from 2 ** 51 nanoseconds on `moment * 1e9` ends in halves, and rounding it would lose a step."""
 
 
 class Timer(TimerHandle):
@@ -40,7 +40,7 @@ def quantise(moment: float) -> float:
     Args:
         moment: seconds of virtual time.
     """
-    return round(moment * 1e9) / 1e9 if moment < _COARSE else moment
+    return round(moment * 1e9) / 1e9 if -COARSE < moment < COARSE else moment
 
 
 def moment_after(now: float, delay: float) -> float:
