@@ -119,7 +119,7 @@ class VirtualSocketTransport(selector_events._SelectorSocketTransport):  # type:
         connections: Connections,
         **options: Any,
     ) -> None:
-        super().__init__(loop, sock, *args, **options)
+        super().__init__(loop, sock, *args, **options)  # pyright: ignore[reportUnknownMemberType]
         self._sock = self.counter = SocketCounter(sock, connections.traffic)
         self.is_closed = False
         self.is_within_process = False
@@ -148,7 +148,7 @@ class VirtualSocketTransport(selector_events._SelectorSocketTransport):  # type:
 
     def _call_connection_lost(self, exc: BaseException | None) -> None:
         self.is_closed = True
-        super()._call_connection_lost(exc)
+        super()._call_connection_lost(exc)  # pyright: ignore[reportUnknownMemberType]
         self._connections.discard(self)
 
 
@@ -163,7 +163,7 @@ def _has_peer_in_process(sock: socket.socket) -> bool:
     """Ask who is at the other end of a unix socket; Linux only, elsewhere it counts as outside."""
     try:
         credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-        return struct.unpack("3i", credentials)[0] == os.getpid()
+        return bool(struct.unpack("3i", credentials)[0] == os.getpid())
     except (OSError, AttributeError):
         return False
 

@@ -40,8 +40,7 @@ def _only_for_time(future: asyncio.Future[Any], seen: set[int]) -> bool:
     seen.add(id(future))
     if not isinstance(future, asyncio.Task):
         return False
-    task = cast("asyncio.Task[Any]", future)
-    waiter = waiter_of(task)
+    waiter = waiter_of(future)
     if waiter is None:
         return False
     if isinstance(waiter, asyncio.Task):
@@ -49,7 +48,7 @@ def _only_for_time(future: asyncio.Future[Any], seen: set[int]) -> bool:
     children = gathered(waiter)
     if children is not None:
         return all(_only_for_time(child, seen) for child in children)
-    links = await_links(task.get_coro())
+    links = await_links(future.get_coro())
     if not links:
         return False
     file, function = links[-1].code.co_filename, links[-1].code.co_name

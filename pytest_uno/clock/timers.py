@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from asyncio import TimerHandle
+from typing import Any
 
 __all__ = ["COARSE", "NANOSECOND", "Timer", "moment_after", "quantise", "resolution_at"]
 
@@ -26,8 +27,15 @@ class Timer(TimerHandle):
 
     __slots__ = ("sequence",)
 
+    _scheduled: bool
+    _source_traceback: Any
     _when: float
     sequence: int
+
+    def drop_innermost_frame(self) -> None:
+        """Let the traceback of debug mode end one frame earlier: at the user's line."""
+        if self._source_traceback:
+            del self._source_traceback[-1]
 
     def __lt__(self, other: Timer) -> bool:  # type: ignore[override]
         mine, its = self._when, other._when
