@@ -54,6 +54,7 @@ class AsyncFixtures:
         self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
     ) -> Generator[None, Any, Any]:
         """Set up a fixture under its owner; an async one also gets its loop, its flags and its host task."""
+        __tracebackhide__ = True
         func = fixturedef.func
         module = func.__module__ or ""  # a bound method of a builtin type has none
         if module == RUNNER_MODULE or module.startswith(_HARNESS):
@@ -155,6 +156,7 @@ def _live_in_one_task(
     name = fixturedef.argname
 
     def fixture(**kwargs: Any) -> Iterator[Any]:
+        __tracebackhide__ = True
         runner = request.getfixturevalue(runner_fixture_name(loop_scope))
         host = _FixtureHost(run, name, runner.get_loop(), bound(**kwargs))
         value = host.enter(runner)
@@ -193,6 +195,7 @@ class _FixtureHost:
 
     def enter(self, runner: Any) -> Any:
         """Run the fixture up to its `yield` and return the value."""
+        __tracebackhide__ = True
         runner.run(self._wait(self._ready))
         if not self._ready.done():
             self._ready.cancel()
@@ -202,6 +205,7 @@ class _FixtureHost:
 
     def leave(self, runner: Any) -> None:
         """Run the fixture from its `yield` to its end; raises what it raised."""
+        __tracebackhide__ = True
         self._is_leaving = True
         if self._loop.is_closed():
             give_up_task(self._task)
@@ -213,6 +217,7 @@ class _FixtureHost:
             self._task.result()
 
     async def _live(self) -> None:
+        __tracebackhide__ = True
         generator = self._generator
         value = await anext(generator)
         self._ready.set_result(value)
@@ -236,12 +241,15 @@ class _FixtureHost:
         return ValueError(f"async generator fixture {self._name!r} yielded more than once")
 
     async def _wait(self, *also: asyncio.Future[Any]) -> None:
+        __tracebackhide__ = True
         self._run.setup_task = asyncio.current_task()
         try:
             await asyncio.wait((self._task, *also), return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             self._task.cancel()
             await asyncio.wait((self._task,))
+            if self._task.cancelled():
+                self._task.result()  # raises the same, from the line of the fixture that was stopped
             raise
         finally:
             self._run.setup_task = None

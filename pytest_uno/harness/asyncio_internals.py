@@ -6,20 +6,56 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sys
+from asyncio import events as asyncio_events
 from asyncio import tasks as asyncio_tasks
+from dataclasses import replace
 from typing import Any
 
-__all__ = ["cancel_all_tasks", "give_up_task", "needs_asyncgen_shutdown", "needs_executor_shutdown"]
+from pytest_uno.clock.virtual_loop import VirtualEventLoop
+from pytest_uno.core.errors import ClockError
+
+__all__ = [
+    "cancel_all_tasks",
+    "give_up_task",
+    "has_default_policy",
+    "is_default_policy",
+    "needs_asyncgen_shutdown",
+    "needs_executor_shutdown",
+]
+
+if sys.platform == "win32":
+    from asyncio import windows_events as _platform_events
+else:
+    from asyncio import unix_events as _platform_events
+
+# Since 3.14 policies are deprecated, and the class has an underscore.
+_DEFAULT_POLICY: Any = (
+    getattr(_platform_events, "_DefaultEventLoopPolicy", None) or _platform_events.DefaultEventLoopPolicy
+)
+
+
+def is_default_policy(policy: object) -> bool:
+    """Tell whether a policy is the one that asyncio begins with."""
+    return type(policy) is _DEFAULT_POLICY
+
+
+def has_default_policy() -> bool:
+    """Tell whether nobody has set an event loop policy; to ask the public function is deprecated since 3.14."""
+    policy = getattr(asyncio_events, "_event_loop_policy", None)
+    return policy is None or is_default_policy(policy)
 
 
 def cancel_all_tasks(loop: asyncio.AbstractEventLoop, patience: float) -> set[asyncio.Task[Any]]:
     """Cancel every task of a loop and wait for their end, as `asyncio.run` does, but not for ever.
 
-    A task that ignores its cancellation would hang the run: it is given up.
+    A task that ignores its cancellation would hang the run: it is given up. On virtual time it may keep the clock from
+    moving as well; so the patience is one of real time, too.
 
     Args:
         loop: the loop; must be neither running nor closed.
-        patience: how long to wait, in seconds of the loop's clock.
+        patience: how long to wait, in seconds of the loop's clock, and of real time.
 
     Returns:
         The tasks that go on.
@@ -29,7 +65,15 @@ def cancel_all_tasks(loop: asyncio.AbstractEventLoop, patience: float) -> set[as
         return set()
     for task in cancelled:
         task.cancel()
-    loop.run_until_complete(asyncio.wait(cancelled, timeout=patience))
+    if isinstance(loop, VirtualEventLoop):
+        clock, budgets = loop.clock, loop.clock.budgets
+        clock.reset()  # whatever limit the test ran into, this is new
+        clock.budgets = replace(budgets, stall=patience, busy_limit=patience)
+        with contextlib.suppress(ClockError):
+            loop.run_until_complete(asyncio.wait(cancelled, timeout=patience))
+        clock.budgets = budgets
+    else:
+        loop.run_until_complete(asyncio.wait(cancelled, timeout=patience))
     stubborn: set[asyncio.Task[Any]] = set()
     for task in cancelled:
         if not task.done():

@@ -11,11 +11,14 @@ from pytest_uno.core.errors import compose_message
 from pytest_uno.harness.pytest_internals import runner_fixture_name, test_loop_scope
 
 if TYPE_CHECKING:
+    from pytest_uno.clock.virtual_clock import VirtualClock
     from pytest_uno.core.async_manager import AsyncManager
     from pytest_uno.harness.guard import TestGuard
     from pytest_uno.harness.runner import TestRunner
 
-__all__ = ["GUARD", "GUARD_FIXTURE", "TEST_RUNNER", "uno_manager"]
+__all__ = ["CLOCK_FIXTURE", "GUARD", "GUARD_FIXTURE", "TEST_RUNNER", "uno_clock", "uno_manager"]
+
+CLOCK_FIXTURE = "uno_clock"
 
 GUARD_FIXTURE = "_uno_guard"
 
@@ -38,18 +41,52 @@ def uno_manager(request: pytest.FixtureRequest) -> AsyncManager:
         async def test_poller(uno_manager):
             uno_manager.create_task(poll())
     """
+    return _guard_of(request, "uno_manager").test.manager
+
+
+@pytest.fixture(name=CLOCK_FIXTURE)
+def uno_clock(request: pytest.FixtureRequest) -> VirtualClock:
+    """The clock of this test: reads, advances and pauses its virtual time.
+
+    With `clock="real"` it tells the time, and cannot be steered. Function scope; needs a test marked `uno_async`.
+
+    Example:
+        @pytest.mark.uno_async
+        async def test_session_expires(uno_clock, shop):
+            session = await shop.log_in()
+            await uno_clock.advance(3600)
+            assert session.has_expired
+    """
+    guard = _guard_of(request, CLOCK_FIXTURE)
+    clock = guard.test.clock.clock if guard.test.clock is not None else None
+    if clock is None:
+        kind = type(guard.test.loop)
+        pytest.fail(
+            compose_message(
+                f"{request.node.nodeid}: the loop {kind.__module__}.{kind.__qualname__} has no uno_clock",
+                cause="the loop is not of pytest_uno's class, and knows real time only",
+                fix="remove what makes the loop, or do without uno_clock; take uno_clock as an argument, "
+                "not by getfixturevalue()",
+                anchor="no-virtual-time",
+            ),
+            pytrace=False,
+        )
+    return clock
+
+
+def _guard_of(request: pytest.FixtureRequest, fixture: str) -> TestGuard:
     guard: TestGuard | None = request.node.stash.get(GUARD, None)
     if guard is None:
         pytest.fail(
             compose_message(
-                f"{request.node.nodeid}: the fixture uno_manager needs a uno_async test",
+                f"{request.node.nodeid}: the fixture {fixture} needs a uno_async test",
                 cause="the test has no uno_async marker, or is not async",
                 fix="mark the async test with @pytest.mark.uno_async, or set uno_async_mode = auto",
                 anchor="manager-outside-test",
             ),
             pytrace=False,
         )
-    return guard.test.manager
+    return guard
 
 
 @pytest.fixture(name=GUARD_FIXTURE)

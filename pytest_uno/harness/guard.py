@@ -17,6 +17,7 @@ import pytest
 
 from pytest_uno.core.async_manager import AsyncManager
 from pytest_uno.core.current_manager import current_manager
+from pytest_uno.harness.clock_turns import TestClock
 from pytest_uno.harness.marker import TestOptions
 from pytest_uno.harness.run_state import RunState, TestRun
 from pytest_uno.harness.verdict import Verdicts
@@ -55,7 +56,14 @@ class TestGuard:
         self._runner = runner
         self._owns_loop = owns_loop
         self._loop: asyncio.AbstractEventLoop = runner.get_loop()
-        self._test = TestRun(item, options, self._loop, AsyncManager(name=item.name))
+        self._test = test = TestRun(item, options, self._loop, AsyncManager(name=item.name))
+        test.clock = self._clock = TestClock(
+            test,
+            run.shared_clocks,
+            owns_loop=owns_loop,
+            tasks=run.tasks_of_test,
+            label=run.describe_task,
+        )
 
     @property
     def test(self) -> TestRun:
@@ -77,6 +85,7 @@ class TestGuard:
             self._loop.set_exception_handler(self._on_loop_error)
             run.detection.watch_loop(self._loop)
             self._snapshot = run.detection.snapshot(test.owner)
+        self._clock.begin()
 
     def end(self) -> None:
         """Shut the manager down, take the second snapshots, give the verdict.
@@ -88,6 +97,7 @@ class TestGuard:
         findings: list[Finding] = []
         error: Exception | None = None
         try:
+            self._clock.disarm()
             for owner in test.fixture_owners:
                 owner.ended = True
             test.owner.ended = True
@@ -104,6 +114,7 @@ class TestGuard:
                 if self._owns_loop:
                     run.detection.unwatch_loop(self._loop)
                 self._loop.set_exception_handler(self._handler)
+            self._clock.end()
             current_manager.reset(self._manager_token)
             OWNER.reset(self._owner_token)
             run.test = None

@@ -82,6 +82,7 @@ class LightRunner:
             KeyboardInterrupt: SIGINT came while it ran.
             BaseException: what it raised.
         """
+        __tracebackhide__ = True
         try:
             refuse_running_loop()
             task = self._loop.create_task(coro, context=context)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -15,6 +15,9 @@ from pytest_uno.core.errors import compose_message
 from pytest_uno.harness.loop_scopes import is_async_function
 from pytest_uno.harness.pytest_internals import SCOPES
 from pytest_uno.harness.settings import CLOCKS, LEVELS, SETTINGS, suggest
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 __all__ = [
     "MARKER",
@@ -29,8 +32,9 @@ __all__ = [
 MARKER = "uno_async"
 
 MARKER_HELP = (
-    "uno_async(clock=, real_timeout=, leaks=, loop_scope=, loop_factories=): run the async test with pytest-uno: its "
-    "own AsyncManager, leak checks, a real-time watchdog; uno_async(False) leaves it alone"
+    "uno_async(clock=, start=, timeout=, real_timeout=, leaks=, loop_scope=, loop_factories=): run the async test with "
+    "pytest-uno: a virtual clock, its own AsyncManager, leak checks, a real-time watchdog; uno_async(False) leaves it "
+    "alone"
 )
 
 FOREIGN_MARKERS = ("anyio", "trio", "curio", "twisted", "gevent")
@@ -44,6 +48,10 @@ class TestOptions:
     __test__ = False
 
     clock: str
+    start: datetime | None
+    """The date and time at which the test begins, in UTC; None leaves the wall clock real."""
+    timeout: float
+    """Seconds of the test's clock; 0: any time."""
     real_timeout: float
     leaks: str
     run_timeout: float
@@ -74,8 +82,23 @@ def _factory_names(value: object) -> str | None:
     return "give a list of names that the hook pytest_asyncio_loop_factories returns"
 
 
+def _moment(value: object) -> str | None:
+    from pytest_uno.clock.wall_clock import parse_moment  # few projects need it
+
+    try:
+        if value is not None:  # takes back what a wider marker says
+            parse_moment(cast("datetime | str", value))
+    except ValueError:
+        return (
+            'give a datetime, or a string in ISO 8601 such as "2026-01-01T00:00Z"; without a zone it is UTC'
+        )
+    return None
+
+
 _KEYS: dict[str, Callable[[object], str | None]] = {
     "clock": _one_of(CLOCKS),
+    "start": _moment,
+    "timeout": _seconds,
     "real_timeout": _seconds,
     "leaks": _one_of(LEVELS),
     "loop_scope": _one_of(SCOPES),
@@ -83,7 +106,7 @@ _KEYS: dict[str, Callable[[object], str | None]] = {
 }
 
 _LATER_KEYS = (
-    *("start", "timeout", "allow_leaks", "db", "db_conflict", "db_wait", "max_queries"),
+    *("allow_leaks", "db", "db_conflict", "db_wait", "max_queries"),
     *("schedules", "seed", "delay", "jitter", "timeouts", "explore_time"),
 )
 """Keys whose parts of the harness are not in this version; refused, so that no test believes in them."""
@@ -116,8 +139,6 @@ def check_marker(mark: pytest.Mark, where: str) -> None:
                 f"{where}: uno_async got an unknown argument {key!r}",
                 suggest(key, known) + f"known arguments: {', '.join(_KEYS)}",
             )
-        if key == "clock" and value == "virtual":
-            _refuse(f"{where}: uno_async(clock='virtual') is not part of this version", "use clock='real'")
         if (fix := _KEYS[key](value)) is not None:
             _refuse(f"{where}: uno_async({key}={value!r}) is not a value of {key}", fix)
 
@@ -152,12 +173,23 @@ def merge_markers(item: pytest.Item) -> Mapping[str, Any] | None:
         return {} if _is_wanted_by_auto_mode(item) else None
     if marks[0].args:
         return None
-    if len(marks) == 1:
-        return marks[0].kwargs
-    merged: dict[str, Any] = {}
-    for mark in reversed(marks):
-        merged.update(mark.kwargs)
+    merged: Mapping[str, Any] = marks[0].kwargs
+    if len(marks) > 1:
+        merged = {key: value for mark in reversed(marks) for key, value in mark.kwargs.items()}
+    if merged.get("start") is not None:
+        _check_start(item, merged)
     return merged
+
+
+def _check_start(item: pytest.Item, merged: Mapping[str, Any]) -> None:
+    settings = item.config.stash[SETTINGS]
+    is_of_run = "clock" not in merged or "uno_clock" in settings.flags
+    if (settings.clock if is_of_run else merged["clock"]) == "real":
+        _refuse(
+            f"{item.nodeid}: uno_async(start=...) needs virtual time, and the test runs on real time "
+            + ("(uno_clock = real)" if is_of_run else "(clock='real')"),
+            "remove start=, or run the test with clock='virtual'",
+        )
 
 
 def _is_wanted_by_auto_mode(item: pytest.Item) -> bool:
@@ -178,8 +210,15 @@ def resolve_options(item: pytest.Item, merged: Mapping[str, Any]) -> TestOptions
     settings = item.config.stash[SETTINGS]
     if settings.flags and merged:
         merged = {key: value for key, value in merged.items() if f"uno_{key}" not in settings.flags}
+    start = merged.get("start")
+    if start is not None:
+        from pytest_uno.clock.wall_clock import parse_moment
+
+        start = parse_moment(start)
     return TestOptions(
         clock=merged.get("clock", settings.clock),
+        start=start,
+        timeout=float(merged.get("timeout", settings.timeout)),
         real_timeout=float(merged.get("real_timeout", settings.real_timeout)),
         leaks=merged.get("leaks", settings.leaks),
         run_timeout=settings.real_timeout,

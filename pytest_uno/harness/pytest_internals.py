@@ -137,6 +137,7 @@ def set_up_item(item: pytest.Function, *, own_runner: bool) -> None:
         own_runner: pytest-asyncio need not ask for its runner fixture: with all that belongs to a fixture, that is
             the dearest part of a trivial test.
     """
+    __tracebackhide__ = True
     if own_runner:
         pytest.Function.setup(item)
     else:

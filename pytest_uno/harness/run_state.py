@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import weakref
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_uno.clock.virtual_loop import VirtualEventLoop
+from pytest_uno.harness.clock_turns import SharedClocks, TestClock
 from pytest_uno.harness.marker import TestOptions, merge_markers, resolve_options
 from pytest_uno.harness.pytest_internals import is_adopted_by_pytest_asyncio
 from pytest_uno.harness.settings import SETTINGS
@@ -35,7 +38,10 @@ class TestRun:
     """One attempt at one test, from the guard's set-up to its teardown."""
 
     __test__ = False
-    __slots__ = ("crash", "fixture_owners", "is_hung", "item", "loop", "manager", "options", "owner")
+    __slots__ = (
+        *("clock", "crash", "fixture_owners", "is_hung", "item", "loop", "manager", "options", "owner"),
+        "timed_out",
+    )
 
     def __init__(
         self,
@@ -55,6 +61,8 @@ class TestRun:
         self.fixture_owners: list[Owner] = []
         self.crash: FixtureCrash | None = None
         self.is_hung = False
+        self.clock: TestClock | None = None
+        self.timed_out: BaseException | None = None
 
 
 class RunState:
@@ -68,6 +76,7 @@ class RunState:
         host_tasks: the tasks that async generator fixtures live in.
         setup_task: the task that waits for a fixture's set-up or teardown right now.
         watchdog: the watchdog, from the first test with a real-time budget on.
+        shared_clocks: the clocks of the loops that outlive a test.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -79,6 +88,26 @@ class RunState:
         self.host_tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
         self.setup_task: asyncio.Task[Any] | None = None
         self.watchdog: Watchdog | None = None
+        self.shared_clocks = SharedClocks(self.describe_task)
+
+    def tasks_of_test(self) -> Iterator[asyncio.Task[Any]]:
+        """Yield the tasks that a test that is stopped would wait for; must be called on its loop."""
+        test = self.test
+        if self.setup_task is not None:
+            yield self.setup_task
+        if test is not None:
+            for task in asyncio.all_tasks(test.loop):
+                owner = self.detection.owner_of(task)
+                if task not in self.host_tasks and (owner is test.owner or owner is None):
+                    yield task
+
+    def describe_task(self, task: asyncio.Task[Any]) -> str | None:
+        """Say whose a task is, for pictures."""
+        owner, test, loop = self.detection.owner_of(task), self.test, task.get_loop()
+        is_of_test = test is not None and (owner is None or owner is test.owner)
+        if is_of_test and isinstance(loop, VirtualEventLoop) and loop.runs_for(task):
+            return "the test"
+        return None if owner is None else owner.describe()
 
 
 _OPTIONS: pytest.StashKey[TestOptions | None] = pytest.StashKey()

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable, Generator, Iterable, Iterator
+import functools
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import pytest
 
+from pytest_uno.clock.wall_clock import uninstall as uninstall_wall_clock
 from pytest_uno.core.errors import compose_message
 from pytest_uno.harness.asyncio_internals import cancel_all_tasks
-from pytest_uno.harness.fixtures import GUARD, GUARD_FIXTURE
+from pytest_uno.harness.clock_turns import LOOP_FAILURES
+from pytest_uno.harness.fixtures import CLOCK_FIXTURE, GUARD, GUARD_FIXTURE
 from pytest_uno.harness.guard import TestGuard
 from pytest_uno.harness.light_runner import PATIENCE, LightRunner
+from pytest_uno.harness.loop_making import (
+    check_virtual_time,
+    describe_factory,
+    factory_of_own_loop,
+    factory_of_shared_loop,
+)
 from pytest_uno.harness.loop_scopes import is_async_function
 from pytest_uno.harness.marker import TestOptions
 from pytest_uno.harness.pytest_internals import (
@@ -76,11 +85,19 @@ class TestRunner:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, None, None]:
         """Watch the set-up."""
+        __tracebackhide__ = True
+        is_ours = is_uno_test(item)
+        self._run.shared_clocks.switch(self._run.settings.clock if is_ours else "real")
         seconds = self._run_timeout(item)
-        if not seconds:
-            return (yield)
-        with _Watched(self._run, item, "the set-up of the test", seconds):
-            return (yield)
+        try:
+            if not seconds:
+                return (yield)
+            with _Watched(self._run, item, "the set-up of the test", seconds):
+                return (yield)
+        except BaseException as error:
+            if is_ours:
+                self._explain_failure(item, error)
+            raise
 
     @pytest.hookimpl(specname="pytest_runtest_setup", tryfirst=True)
     def pytest_runtest_setup_prepare(self, item: pytest.Item) -> None:
@@ -102,8 +119,8 @@ class TestRunner:
             ]
             if self._has_light_runner(item):
                 leave_out_policy(item)
-                item.setup = lambda: self._set_up_light(item, options)  # type: ignore[method-assign]
-                item.runtest = lambda: self._run_light(item)  # type: ignore[method-assign]
+                item.setup = functools.partial(self._set_up_light, item, options)  # type: ignore[method-assign]
+                item.runtest = functools.partial(self._run_light, item)  # type: ignore[method-assign]
             else:
                 self._place_guard(item)
 
@@ -114,8 +131,21 @@ class TestRunner:
 
     def _set_up_light(self, item: pytest.Function, options: TestOptions) -> None:
         """Make the loop and the guard before the fixtures; both end after the last of them."""
+        __tracebackhide__ = True
         factory = loop_factory(item)
-        runner = LightRunner(debug=self._debug, loop_factory=factory)
+        is_virtual = options.clock == "virtual"
+        runner = LightRunner(
+            debug=self._debug,
+            loop_factory=factory_of_own_loop(
+                factory, needs_clock=is_virtual or CLOCK_FIXTURE in item.fixturenames
+            ),
+        )
+        if is_virtual:
+            try:
+                check_virtual_time(item, runner.get_loop(), describe_factory(factory))
+            except BaseException:
+                runner.close()
+                raise
         guard = TestGuard(self._run, self._verdicts, item, options, runner, owns_loop=True)
 
         def end() -> None:
@@ -158,6 +188,8 @@ class TestRunner:
         """Guard a test between the two halves of a fixture."""
         options = options_of(item)
         assert options is not None  # no other test is given the fixture
+        if options.clock == "virtual":
+            check_virtual_time(item, runner.get_loop(), describe_factory(loop_factory(item)))
         guard = TestGuard(self._run, self._verdicts, item, options, runner, owns_loop=owns_loop)
         self._begin_guard(item, guard)
         try:
@@ -180,19 +212,29 @@ class TestRunner:
         self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
     ) -> Generator[None, Any, Any]:
         """Let async fixtures find the light runner, and give wider runners a check before they close."""
+        __tracebackhide__ = True
         func = fixturedef.func
         if func.__module__ != RUNNER_MODULE or not fixturedef.argname.endswith("_scoped_runner"):
             return (yield)
+        item = requesting_item(request)
         if fixturedef.scope == "function":
-            light = requesting_item(request).stash.get(_LIGHT_RUNNER, None)
+            light = item.stash.get(_LIGHT_RUNNER, None)
+            options = options_of(item) if is_uno_test(item) else None
             if light is not None:
                 substitute_fixture_function(fixturedef, _returning(light))
+            elif options is not None and (options.clock == "virtual" or CLOCK_FIXTURE in item.fixturenames):
+                substitute_fixture_function(fixturedef, _with_virtual_loop(func, is_for_uno=True))
             try:
                 return (yield)
             finally:
                 substitute_fixture_function(fixturedef, func)
-        runner = yield
+        substitute_fixture_function(fixturedef, _with_virtual_loop(func, is_for_uno=is_uno_test(item)))
+        try:
+            runner = yield
+        finally:
+            substitute_fixture_function(fixturedef, func)
         if isinstance(runner, asyncio.Runner):  # not so with --setup-plan
+            self._run.shared_clocks.add(runner.get_loop())
             if self._run.settings.leaks != "off":
                 self._run.detection.watch_loop(runner.get_loop())
             request.addfinalizer(lambda: self._check_wider_loop(runner, fixturedef.scope))
@@ -214,17 +256,44 @@ class TestRunner:
         ]
         try:
             if not options.real_timeout:
-                return (yield)
-            with _Watched(self._run, item, "the test", options.real_timeout):
-                return (yield)
-        except asyncio.CancelledError:
-            crash = self._run.test.crash if self._run.test is not None else None
-            if crash is None:
-                raise
-            raise FixtureCrashError(crash.name, crash.error) from crash.error
+                result = yield
+            else:
+                with _Watched(self._run, item, "the test", options.real_timeout):
+                    result = yield
+            if self._run.test is not None and self._run.test.timed_out is not None:
+                raise self._run.test.timed_out
+            return result
+        except BaseException as error:
+            self._explain_failure(item, error)
+            raise
         finally:
+            if self._run.test is not None and self._run.test.clock is not None:
+                self._run.test.clock.disarm()
             for flag in flags:
                 unmark_async_fixture(flag)
+
+    def _explain_failure(self, item: pytest.Item, error: BaseException) -> None:
+        """Say what really happened when a test or its set-up was stopped from outside, and how its time went.
+
+        Raises:
+            FixtureCrashError: a fixture of the test crashed.
+            ClockTimeoutError: the test used up its time.
+        """
+        test = self._run.test
+        if test is None:
+            return
+        if isinstance(error, LOOP_FAILURES):
+            test.is_hung = True
+        if not isinstance(error, pytest.skip.Exception) and test.clock is not None:
+            holding = test.clock.describe_holding()
+            if holding is not None:
+                item.add_report_section("call", "uno clock", holding)
+        if isinstance(error, asyncio.CancelledError):
+            if test.crash is not None:
+                raise FixtureCrashError(test.crash.name, test.crash.error) from test.crash.error
+            if test.timed_out is not None:
+                test.is_hung = True
+                raise test.timed_out.with_traceback(error.__traceback__) from None
 
     # -- teardown
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -249,6 +318,7 @@ class TestRunner:
     def _check_wider_loop(self, runner: asyncio.Runner, scope: str) -> None:
         """Judge a wider loop: its async fixtures are gone, and it is still open."""
         run = self._run
+        run.shared_clocks.remove(runner.get_loop())
         if run.teardown_item is None or run.settings.leaks == "off" or runner.get_loop().is_closed():
             return
         unknown = Owner("session", f"the {scope} loop", scope=scope)
@@ -262,6 +332,17 @@ class TestRunner:
         if self._run.watchdog is not None:
             self._run.watchdog.close()
         self._run.detection.remove()
+        uninstall_wall_clock()
+
+
+def _with_virtual_loop(func: Callable[..., Any], *, is_for_uno: bool) -> Callable[..., Iterator[Any]]:
+    """Let pytest-asyncio's runner fixture make its loop of our class, where that is not for the user to say."""
+
+    def scoped_runner(event_loop_policy: Any, _asyncio_loop_factory: Any, **others: Any) -> Iterator[Any]:
+        factory = factory_of_shared_loop(event_loop_policy, _asyncio_loop_factory, is_for_uno=is_for_uno)
+        yield from func(event_loop_policy=event_loop_policy, _asyncio_loop_factory=factory, **others)
+
+    return scoped_runner
 
 
 def _returning(runner: LightRunner) -> Callable[..., LightRunner]:
@@ -282,7 +363,7 @@ class _Watched:
         self._run = run
         self._watchdog = run.watchdog
         self._watch = watchdog.Watch(
-            f"{what} {item.name}", seconds, self._find_loop, self._tasks, self._label
+            f"{what} {item.name}", seconds, self._find_loop, run.tasks_of_test, run.describe_task
         )
 
     def __enter__(self) -> None:
@@ -302,17 +383,3 @@ class _Watched:
         if self._run.setup_task is not None:
             return self._run.setup_task.get_loop()
         return None if self._run.test is None else self._run.test.loop
-
-    def _tasks(self) -> Iterable[asyncio.Task[Any]]:
-        test, run = self._run.test, self._run
-        if run.setup_task is not None:
-            yield run.setup_task
-        if test is not None:
-            for task in asyncio.all_tasks(test.loop):
-                owner = run.detection.owner_of(task)
-                if task not in run.host_tasks and (owner is test.owner or owner is None):
-                    yield task
-
-    def _label(self, task: asyncio.Task[Any]) -> str | None:
-        owner = self._run.detection.owner_of(task)
-        return None if owner is None else owner.describe()

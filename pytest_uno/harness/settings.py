@@ -16,13 +16,14 @@ from pytest_uno.harness.pytest_internals import ini_keys
 __all__ = ["CLOCKS", "LEVELS", "SETTINGS", "ReportTarget", "Settings", "add_options", "parse_settings"]
 
 MODES = ("strict", "auto")
-CLOCKS = ("real",)
+CLOCKS = ("virtual", "real")
 LEVELS = ("error", "warn", "off")
 REPORT_FORMATS = ("json",)
 
 _INI_OPTIONS: tuple[tuple[str, str, str, str | tuple[str, ...]], ...] = (
     ("uno_async_mode", "string", "strict: marked tests only; auto: every async test", "strict"),
-    ("uno_clock", "string", "the clock of uno tests: real", "real"),
+    ("uno_clock", "string", "the clock of uno tests: virtual or real", "virtual"),
+    ("uno_timeout", "string", "seconds of its clock after which a uno test fails; 0: never", "0"),
     ("uno_real_timeout", "string", "real seconds after which a uno test is stopped; 0: never", "0"),
     ("uno_leaks", "string", "what a leak does: error, warn or off", "error"),
     ("uno_report", "linelist", "leak reports to write, one FORMAT[:PATH] a line; FORMAT is json", ()),
@@ -43,6 +44,7 @@ class Settings:
 
     mode: str
     clock: str
+    timeout: float
     real_timeout: float
     leaks: str
     reports: tuple[ReportTarget, ...]
@@ -64,7 +66,15 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="MODE",
         help="strict: marked tests only; auto: every async test",
     )
-    group.addoption("--uno-clock", default=None, metavar="CLOCK", help="the clock of uno tests: real")
+    group.addoption(
+        "--uno-clock", default=None, metavar="CLOCK", help="the clock of uno tests: virtual or real"
+    )
+    group.addoption(
+        "--uno-timeout",
+        default=None,
+        metavar="SECONDS",
+        help="seconds of its clock after which a uno test fails with a picture of its tasks; 0: never",
+    )
     group.addoption(
         "--uno-real-timeout",
         default=None,
@@ -92,6 +102,7 @@ def parse_settings(config: pytest.Config) -> Settings:
     return Settings(
         mode=_choice(config, "uno_async_mode", MODES),
         clock=_choice(config, "uno_clock", CLOCKS),
+        timeout=_seconds(config, "uno_timeout"),
         real_timeout=_seconds(config, "uno_real_timeout"),
         leaks=_choice(config, "uno_leaks", LEVELS),
         reports=_reports(config),
@@ -115,11 +126,9 @@ def _value(config: pytest.Config, name: str) -> tuple[Any, str]:
 def _choice(config: pytest.Config, name: str, allowed: tuple[str, ...]) -> str:
     value, where = _value(config, name)
     if value not in allowed:
-        later = name == "uno_clock" and value == "virtual"
         raise pytest.UsageError(
             compose_message(
                 f"{where}: {value!r} is not one of {', '.join(allowed)}",
-                cause="the virtual clock is not part of this version" if later else None,
                 fix=suggest(str(value), allowed) + f"use {' or '.join(allowed)}",
                 anchor="bad-option",
             )

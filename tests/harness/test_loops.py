@@ -162,8 +162,10 @@ def test_user_loop_factories_give_their_ids(project: Any) -> None:
     project.file(
         "conftest.py",
         """
-    class One(asyncio.SelectorEventLoop): ...
-    class Two(asyncio.SelectorEventLoop): ...
+    from pytest_uno.clock import VirtualEventLoop
+
+    class One(VirtualEventLoop): ...
+    class Two(VirtualEventLoop): ...
 
     def pytest_asyncio_loop_factories():
         return {"one": One, "two": Two}
@@ -201,12 +203,12 @@ def test_uvloop(project: Any) -> None:
     )
     result = project.run_apart(
         """
-    @pytest.mark.uno_async
+    @pytest.mark.uno_async(clock="real")
     async def test_clean(uno_manager):
         assert "uvloop" in type(asyncio.get_running_loop()).__module__
         uno_manager.create_task(asyncio.sleep(60))
 
-    @pytest.mark.uno_async
+    @pytest.mark.uno_async(clock="real")
     async def test_leaks():
         asyncio.create_task(asyncio.sleep(60))
         await asyncio.sleep(0)
@@ -234,7 +236,7 @@ def test_a_policy_fixture_is_honoured(project: Any) -> None:
     def event_loop_policy():
         return Policy()
 
-    @pytest.mark.uno_async
+    @pytest.mark.uno_async(clock="real")
     async def test_it(uno_manager):
         assert asyncio.get_running_loop().mine
         from pytest_uno import get_async_manager

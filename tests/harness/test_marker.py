@@ -76,7 +76,7 @@ def test_false_turns_it_off(project: Any) -> None:
     ("arguments", "expected"),
     [
         ("real_timout=5", "unknown argument 'real_timout'*did you mean 'real_timeout'?"),
-        ("rubbish=1", "unknown argument 'rubbish'*known arguments: clock, real_timeout"),
+        ("rubbish=1", "unknown argument 'rubbish'*known arguments: clock, start, timeout, real_timeout"),
         ("leaks='fail'", "uno_async(leaks='fail')*use 'error' or 'warn' or 'off'"),
         ("leaks='eror'", "did you mean 'error'?"),
         ("real_timeout='5'", "uno_async(real_timeout='5')*give seconds"),
@@ -85,9 +85,13 @@ def test_false_turns_it_off(project: Any) -> None:
         ("loop_scope='sesion'", "did you mean 'session'?"),
         ("loop_factories=[]", "give a list of names"),
         ("loop_factories='uvloop'", "give a list of names"),
-        ("clock='virtual'", "clock='virtual') is not part of this version*use clock='real'"),
-        ("clock='vrtual'", "use 'real'"),
-        ("timeout=3", "uno_async(timeout=...) is not part of this version"),
+        ("clock='vrtual'", "did you mean 'virtual'?*use 'virtual' or 'real'"),
+        ("clok='real'", "unknown argument 'clok'*did you mean 'clock'?"),
+        ("timeout='3'", "uno_async(timeout='3')*give seconds"),
+        ("timeout=-1", "give seconds as a number of at least 0"),
+        ("start='yesterday'", "uno_async(start='yesterday') is not a value of start*ISO 8601"),
+        ("start=2026", "uno_async(start=2026)*give a datetime"),
+        ("start='2026-01-01', clock='real'", "start=...) needs virtual time*(clock='real')*remove start="),
         ("db='app'", "uno_async(db=...) is not part of this version"),
         ("5", "takes keyword arguments, or False alone, not (5,)"),
         ("False, leaks='off'", "takes keyword arguments, or False alone"),
@@ -252,7 +256,7 @@ def test_ids_markers_and_strictness(project: Any) -> None:
     result = project.run(source, "--collect-only", "-q", "--strict-markers")
     result.stdout.fnmatch_lines(["test_it.py::test_it[[]a]", "test_it.py::test_it[[]b]"])
     result = project.run(None, "--markers")
-    result.stdout.fnmatch_lines(["@pytest.mark.uno_async(clock=, real_timeout=*"])
+    result.stdout.fnmatch_lines(["@pytest.mark.uno_async(clock=, start=, timeout=, real_timeout=*"])
     result = project.run(None, "--fixtures")
     result.stdout.fnmatch_lines(["uno_manager*", "*The `AsyncManager` of this test*"])
     assert not project.lines_with(result, "_uno_guard")

@@ -11,21 +11,23 @@ SEEN = """
     async def test_it(request):
         from pytest_uno.harness.run_state import options_of
         o = options_of(request.node)
-        print("SEEN", o.real_timeout, o.leaks, o.clock)
+        print("SEEN", o.real_timeout, o.leaks, o.clock, o.timeout)
 """
 
 
 @pytest.mark.parametrize(
     ("ini", "flags", "expected"),
     [
-        ("", (), "SEEN 0.0 error real"),
-        ("uno_real_timeout = 12.5\nuno_leaks = warn", (), "SEEN 12.5 warn real"),
+        ("", (), "SEEN 0.0 error virtual 0.0"),
+        ("uno_real_timeout = 12.5\nuno_leaks = warn", (), "SEEN 12.5 warn virtual 0.0"),
         (
             "uno_real_timeout = 12\nuno_leaks = warn",
             ("--uno-real-timeout=3", "--uno-leaks=off"),
-            "SEEN 3.0 off real",
+            "SEEN 3.0 off virtual 0.0",
         ),
-        ("", ("--uno-clock=real",), "SEEN 0.0 error real"),
+        ("", ("--uno-clock=real",), "SEEN 0.0 error real 0.0"),
+        ("uno_clock = real\nuno_timeout = 7", ("--uno-timeout=2",), "SEEN 0.0 error real 2.0"),
+        ("uno_clock = real\nuno_timeout = 7", ("--uno-clock=virtual",), "SEEN 0.0 error virtual 7.0"),
     ],
 )
 def test_command_line_beats_ini(project: Any, ini: str, flags: tuple[str, ...], expected: str) -> None:
@@ -36,7 +38,7 @@ def test_command_line_beats_ini(project: Any, ini: str, flags: tuple[str, ...], 
 
 def test_command_line_beats_the_marker(project: Any) -> None:
     result = project.run(SEEN.replace("uno_async", "uno_async(leaks='error')"), "-s", "--uno-leaks=warn")
-    result.stdout.fnmatch_lines(["*SEEN 0.0 warn real*"])
+    result.stdout.fnmatch_lines(["*SEEN 0.0 warn virtual*"])
 
 
 @pytest.mark.parametrize(
@@ -45,8 +47,10 @@ def test_command_line_beats_the_marker(project: Any) -> None:
         ("uno_leaks = eror", (), "ini option uno_leaks: 'eror' is not one of error, warn, off"),
         ("", ("--uno-leaks=fail",), "--uno-leaks: 'fail' is not one of error, warn, off"),
         ("uno_async_mode = on", (), "ini option uno_async_mode: 'on' is not one of strict, auto"),
-        ("uno_clock = virtual", (), "*the virtual clock is not part of this version*"),
-        ("uno_clock = sundial", (), "ini option uno_clock: 'sundial' is not one of real"),
+        ("uno_clock = sundial", (), "ini option uno_clock: 'sundial' is not one of virtual, real"),
+        ("", ("--uno-clock=reel",), "--uno-clock: 'reel' is not one of virtual, real"),
+        ("uno_timeout = soon", (), "ini option uno_timeout: 'soon' is not a number of seconds"),
+        ("", ("--uno-timeout=-1",), "--uno-timeout: '-1' is not a number of seconds"),
         ("uno_real_timeout = soon", (), "ini option uno_real_timeout: 'soon' is not a number of seconds"),
         ("", ("--uno-real-timeout=-1",), "--uno-real-timeout: '-1' is not a number of seconds"),
         ("", ("--uno-real-timeout=inf",), "--uno-real-timeout: 'inf' is not a number of seconds"),
