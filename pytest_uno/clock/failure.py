@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from pytest_uno.clock.asyncio_internals import callback_entries, waiter_of
+from pytest_uno.clock.await_rings import cancel_one_of_each_ring, leads_to
 
 __all__ = ["RunFailure"]
 
@@ -48,38 +48,7 @@ class RunFailure:
         if not isinstance(root, asyncio.Task):
             raise error
         self._error = error
-        _break_cycles(root.get_loop())
-        root.cancel(str(error).partition("\n")[0])
-
-
-def _break_cycles(loop: asyncio.AbstractEventLoop) -> None:
-    """Wake one task of each ring of tasks that await each other.
-
-    `Task.cancel` passes the cancellation on to the task that is awaited: around a ring it recurses until Python gives
-    up, in plain asyncio as well.
-    """
-    for task in _one_of_each_ring(asyncio.all_tasks(loop)):
-        awaited = waiter_of(task)
-        for callback, context in callback_entries(awaited):
-            if awaited is not None and getattr(callback, "__self__", None) is task:
-                awaited.remove_done_callback(callback)
-                cancelled: asyncio.Future[None] = asyncio.Future(loop=loop)
-                cancelled.cancel()
-                loop.call_soon(callback, cancelled, context=context)
-                break
-
-
-def _one_of_each_ring(tasks: set[asyncio.Task[Any]]) -> list[asyncio.Task[Any]]:
-    awaited = {task: on for task in tasks if isinstance(on := waiter_of(task), asyncio.Task)}
-    found: list[asyncio.Task[Any]] = []
-    seen: set[asyncio.Task[Any]] = set()
-    for task in tasks:
-        path: list[asyncio.Task[Any]] = []
-        current = task
-        while current in awaited and current not in seen:
-            seen.add(current)
-            path.append(current)
-            current = awaited[current]
-        if current in path:
-            found.append(current)
-    return found
+        message = str(error).partition("\n")[0]
+        woken = cancel_one_of_each_ring(asyncio.all_tasks(root.get_loop()), message)
+        if not leads_to(root, woken):  # else the cancellation comes to it from there
+            root.cancel(message)

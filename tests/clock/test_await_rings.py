@@ -1,0 +1,135 @@
+"""Deadlocks of tasks that await each other: plain asyncio cannot cancel most of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from pytest_uno import DeadlockError
+from pytest_uno.clock import Budgets
+from tests.clock.running import run_virtual
+
+
+def message_of(main: Callable[[], Awaitable[object]]) -> str:
+    """Return the message of the deadlock that `main` ends in."""
+    with pytest.raises(DeadlockError) as caught:
+        run_virtual(main, budgets=Budgets(deadlock_grace=0, deadlock_patience=0))
+    return str(caught.value)
+
+
+async def idle() -> None:
+    await asyncio.Event().wait()
+
+
+Ring = list[asyncio.Task[Any]]
+
+
+async def await_next(ring: Ring, index: int) -> None:
+    await asyncio.sleep(0)
+    await ring[(index + 1) % len(ring)]
+
+
+async def gather_next(ring: Ring, index: int) -> None:
+    await asyncio.sleep(0)
+    await asyncio.gather(ring[(index + 1) % len(ring)], asyncio.sleep(1))
+
+
+async def shield_next(ring: Ring, index: int) -> None:
+    await asyncio.sleep(0)
+    await asyncio.shield(ring[(index + 1) % len(ring)])
+
+
+async def wait_for_next(ring: Ring, index: int) -> None:
+    await asyncio.sleep(0)
+    await asyncio.wait_for(ring[(index + 1) % len(ring)], None)
+
+
+async def wait_next(ring: Ring, index: int) -> None:
+    await asyncio.sleep(0)
+    await asyncio.wait([ring[(index + 1) % len(ring)]])
+
+
+Link = Callable[[Ring, int], Coroutine[Any, Any, None]]
+
+
+@pytest.mark.parametrize("links", [2, 3])
+@pytest.mark.parametrize("link", [await_next, gather_next, shield_next, wait_for_next, wait_next])
+@pytest.mark.parametrize("is_outside", [False, True])
+def test_a_ring_of_tasks(link: Link, links: int, is_outside: bool) -> None:
+    async def main() -> None:
+        ring: Ring = []
+        for index in range(links):
+            ring.append(asyncio.create_task(link(ring, index), name=f"link {index}"))
+        await (idle() if is_outside else ring[0])
+
+    text = message_of(main)
+    cycle = " -> ".join(f"'link {index}'" for index in [*range(links), 0])
+    assert f"cycle: {cycle}" in text
+
+
+def test_a_ring_unwinds() -> None:
+    log: list[int] = []
+
+    async def link(ring: Ring, index: int) -> None:
+        try:
+            await await_next(ring, index)
+        finally:
+            log.append(index)
+
+    async def main() -> None:
+        ring: Ring = []
+        ring += [asyncio.create_task(link(ring, index)) for index in range(4)]
+        await ring[0]
+
+    message_of(main)
+    assert sorted(log) == [0, 1, 2, 3]
+
+
+def test_a_long_ring_with_a_tail() -> None:
+    async def main() -> None:
+        ring: Ring = []
+        for index in range(2000):
+            ring.append(asyncio.create_task(await_next(ring, index)))
+        tail = asyncio.create_task(asyncio.wait_for(ring[1000], None), name="tail")
+        await asyncio.gather(tail, return_exceptions=True)
+        await tail
+
+    assert "2002 tasks" in message_of(main)
+
+
+def test_rings_that_share_a_task_and_a_gather() -> None:
+    async def gather_both(ring: Ring) -> None:
+        await asyncio.sleep(0)
+        await asyncio.gather(asyncio.gather(ring[1]), ring[2])
+
+    async def main() -> None:
+        ring: Ring = []
+        ring.append(asyncio.create_task(gather_both(ring), name="both"))
+        for index in (1, 2):
+            ring.append(asyncio.create_task(asyncio.wait_for(ring[0], None), name=f"{index}"))
+        await asyncio.sleep(1)
+        await ring[0]
+
+    assert "cycle: '2' -> 'both' -> '2'" in message_of(main)
+
+
+def test_the_clean_up_of_a_ring_is_not_cancelled() -> None:
+    log: list[str] = []
+
+    async def link(ring: Ring, index: int) -> None:
+        try:
+            await await_next(ring, index)
+        finally:
+            await asyncio.sleep(5)
+            log.append("cleaned up")
+
+    async def main() -> None:
+        ring: Ring = []
+        ring += [asyncio.create_task(link(ring, index)) for index in range(3)]
+        await ring[0]
+
+    message_of(main)
+    assert log == ["cleaned up"] * 3
