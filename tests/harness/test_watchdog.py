@@ -26,14 +26,18 @@ HANGS = {
         lock = asyncio.Lock()
         async with lock, asyncio.TaskGroup() as group:
             group.create_task(worker(lock), name="worker")""",
+    "held": """
+        with asyncio.get_running_loop().clock.hold("the watchdog"):
+            await asyncio.Event().wait()""",
 }
+"""What is not `held` hangs on real time only: virtual time calls it a deadlock at once."""
 
 
 @pytest.mark.parametrize("kind", HANGS)
 def test_a_hung_test_fails_with_the_picture(project: Any, kind: str) -> None:
     result = project.run_apart(
         f"""
-    @pytest.mark.uno_async(real_timeout=0.2)
+    @pytest.mark.uno_async(real_timeout=0.2, clock="{"virtual" if kind == "held" else "real"}")
     async def test_hangs():
         {HANGS[kind]}
 
@@ -60,7 +64,7 @@ def test_a_hung_test_fails_with_the_picture(project: Any, kind: str) -> None:
 
 
 def test_a_session_fixture_that_hangs_in_setup(project: Any) -> None:
-    project.ini("uno_real_timeout = 0.2")
+    project.ini("uno_real_timeout = 0.2\nuno_clock = real")
     result = project.run_apart(
         """
     @pytest.fixture(scope="session")
@@ -107,7 +111,7 @@ def test_a_marker_does_not_limit_the_setup(project: Any) -> None:
 def test_finally_blocks_run_before_the_failure(project: Any) -> None:
     result = project.run_apart(
         """
-    @pytest.mark.uno_async(real_timeout=0.2)
+    @pytest.mark.uno_async(real_timeout=0.2, clock="real")
     async def test_hangs():
         try:
             await asyncio.Event().wait()
