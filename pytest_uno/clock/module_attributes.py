@@ -38,24 +38,24 @@ class ModuleAttributes:
         self._seen: dict[str, tuple[int, int]] = {}
         self._newest: tuple[int, str | None] = (0, None)
         self._found: dict[str, tuple[_Place, ...]] = {}
-        self._swapped: list[tuple[_Namespace, _Place]] = []
+        self._swapped: list[tuple[_Namespace, str, object, object]] = []
 
     def swap(self) -> None:
         """Put the substitutes in place, wherever the original stands now."""
         self._look_at_new_modules()
-        modules = sys.modules
+        modules, note = sys.modules, self._swapped.append
         for name, found in self._found.items():
             namespace = _namespace(modules.get(name))
-            for place in found:
-                attribute, original, substitute = place
+            for attribute, original, substitute in found:
                 if namespace.get(attribute) is original:
                     namespace[attribute] = substitute
-                    self._swapped.append((namespace, place))
+                    note((namespace, attribute, original, substitute))
 
     def put_back(self) -> None:
         """Put back what this object swapped, wherever the substitute still stands."""
-        for namespace, place in self._swapped:
-            _restore(namespace, place)
+        for namespace, attribute, original, substitute in self._swapped:
+            if namespace.get(attribute) is substitute:
+                namespace[attribute] = original
         self._swapped.clear()
 
     def put_back_foreign(self, *, imported_only: bool) -> None:
@@ -67,8 +67,9 @@ class ModuleAttributes:
         imported = self._look_at_new_modules()
         for name in imported if imported_only else self._found:
             namespace = _namespace(sys.modules.get(name))
-            for place in self._found.get(name, ()):
-                _restore(namespace, place)
+            for attribute, original, substitute in self._found.get(name, ()):
+                if namespace.get(attribute) is substitute:
+                    namespace[attribute] = original
 
     def _look_at_new_modules(self) -> list[str]:
         # An import appends to `sys.modules`; a look at all of them would cost more than the whole swap.
@@ -92,17 +93,11 @@ class ModuleAttributes:
         found: list[_Place] = []
         for attribute, value in list(namespace.items()):
             pair = self._by_id.get(id(value))
-            if pair is None and attribute in self._by_name and not isinstance(value, ModuleType):
+            if pair is None and attribute in self._by_name and not issubclass(type(value), ModuleType):
                 pair = self._by_name[attribute]
             if pair is not None:
                 found.append((attribute, *pair))
         return tuple(found)
-
-
-def _restore(namespace: _Namespace, place: _Place) -> None:
-    attribute, original, substitute = place
-    if namespace.get(attribute) is substitute:
-        namespace[attribute] = original
 
 
 def _namespace(module: object) -> _Namespace:

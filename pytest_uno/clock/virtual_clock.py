@@ -254,12 +254,14 @@ class VirtualClock:
             from pytest_uno.clock.wall_clock import WallClock
 
             self._wall = WallClock(self)
+            if self._loop.is_running():
+                self._wall.enter()
         return self._wall
 
     @property
-    def wall_in_lockstep(self) -> WallClock | None:
-        """The wall clock, if it follows virtual time."""
-        return self._wall if self._wall is not None and self._wall.is_lockstep else None
+    def used_wall(self) -> WallClock | None:
+        """The wall clock, if anybody has asked for it."""
+        return self._wall
 
     # -- for the loop and the harness
     def run_real(self) -> None:

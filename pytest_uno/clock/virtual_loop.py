@@ -325,14 +325,15 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
     # -- running
     def run_forever(self) -> None:
         """Run until `stop`, see `asyncio.loop.run_forever`."""
-        wall = self.clock.wall_in_lockstep
-        if wall is None:
-            return super().run_forever()
-        wall.enter()
+        wall = self.clock.used_wall
+        if wall is not None:
+            wall.enter()
         try:
-            return super().run_forever()
+            super().run_forever()
         finally:
-            wall.exit()
+            wall = self.clock.used_wall  # what runs may have been the first to ask for it
+            if wall is not None:
+                wall.exit()
 
     def run_until_complete(self, future: Generator[Any, None, T] | Awaitable[T]) -> T:
         """Run until a future is done, see `asyncio.loop.run_until_complete`.

@@ -249,6 +249,15 @@ class TestModules:
             assert vars(module)["datetime"].now(UTC) == START
         assert vars(module)["datetime"] is api.real_datetime
 
+    def test_an_attribute_that_is_mocked_meanwhile_stays_so(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        module = types.ModuleType("mocked_in_the_run")
+        vars(module)["datetime"] = api.real_datetime
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        mock = object()
+        with HandWall().running():
+            vars(module)["datetime"] = mock
+        assert vars(module)["datetime"] is mock
+
     def test_names_of_pytest_stay_real(self) -> None:
         timing = sys.modules["_pytest.timing"]
         with HandWall().running():
