@@ -31,6 +31,7 @@ __all__ = [
     "queue_waiters",
     "results_queue",
     "shielded",
+    "socket_transport",
     "waiter_of",
 ]
 
@@ -165,6 +166,20 @@ def results_queue(iterator: object) -> asyncio.Queue[Any] | None:
     if type(iterator).__name__ != "_AsCompletedIterator":
         return None
     return cast("asyncio.Queue[Any] | None", getattr(iterator, "_done", None))
+
+
+def socket_transport(reader: asyncio.StreamReader) -> object:
+    """Return the transport that reads a stream's socket, below TLS if there is any.
+
+    `StreamReader._transport`, `_SSLProtocolTransport._ssl_protocol` and `SSLProtocol._transport` (3.11 to 3.15).
+
+    Args:
+        reader: the stream's reader.
+    """
+    transport: object = getattr(reader, "_transport", None)
+    while (tls := getattr(transport, "_ssl_protocol", None)) is not None:
+        transport = getattr(tls, "_transport", None)
+    return transport
 
 
 def creation_site(future: object) -> tuple[str, int] | None:

@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from pytest_uno.clock.asyncio_internals import callbacks_of
+from pytest_uno.clock.asyncio_internals import callbacks_of, socket_transport
 from pytest_uno.clock.connections import Connections, VirtualSocketTransport
 from pytest_uno.clock.future_kinds import BARE, LISTENING, WORK
 from pytest_uno.clock.reasons import Reason
@@ -41,7 +41,7 @@ class _Noted:
         if kind == LISTENING:
             # asyncio's own frames: StreamReader._wait_for_data, and the loop's sock_* methods.
             if name == "_wait_for_data":
-                self.source = frame.f_locals["self"]._transport
+                self.source = socket_transport(frame.f_locals["self"])
             elif name.startswith("sock_"):
                 self.source = frame.f_locals.get("sock")
 

@@ -97,6 +97,21 @@ async def test_condition_lock() -> None:
     assert internals.condition_lock(asyncio.Condition(lock)) is lock
 
 
+@pytest.mark.asyncio
+async def test_socket_transport() -> None:
+    reader = asyncio.StreamReader()
+    assert internals.socket_transport(reader) is None
+    below = asyncio.Transport()
+    reader.set_transport(below)
+    assert internals.socket_transport(reader) is below
+    # The shape of TLS; test_streams.py has the real thing.
+    tls: Any = asyncio.Transport()
+    tls._ssl_protocol = types.SimpleNamespace(_transport=below)
+    other: Any = asyncio.StreamReader()
+    other._transport = tls
+    assert internals.socket_transport(other) is below
+
+
 def test_creation_site() -> None:
     async def main() -> tuple[str, int] | None:
         return internals.creation_site(asyncio.get_running_loop().create_future())
