@@ -14,8 +14,9 @@ __all__ = ["PATIENT", "at_once", "running_clock", "ticking"]
 
 T = TypeVar("T")
 
-#: Real work may take as long as it likes on a loaded machine: nothing in these tests takes that long.
-PATIENT = Budgets(patience=30.0, quiet=0.05)
+#: Real work may take as long as it likes on a loaded machine: nothing in these tests takes that long. A ticker
+#: that goes on for ever is found out soon.
+PATIENT = Budgets(patience=30.0, quiet=0.05, max_jumps=50_000)
 
 
 def running_clock() -> VirtualClock:
