@@ -104,10 +104,14 @@ class Decision:
             self._selector.forget_busy()
             self._fail(
                 ClockStallError,
-                f"the loop was never idle for {limit:g} s of real time, so virtual time could not move",
-                cause="a task polls with sleep(0) for something that only a timer brings",
-                fix="wait for an event, or sleep for a real interval between two looks",
-                anchor="clock-busy",
+                compose_message(
+                    self._show(
+                        f"the loop was never idle for {limit:g} s of real time, so virtual time could not move"
+                    ),
+                    cause="a task polls with sleep(0) for something that only a timer brings",
+                    fix="wait for an event, or sleep for a real interval between two looks",
+                    anchor="clock-busy",
+                ),
             )
 
     # -- moving
@@ -119,19 +123,28 @@ class Decision:
         if moment - clock.start > clock.budgets.limit:
             return self._fail(
                 ClockLimitError,
-                f"virtual time would pass its limit of {clock.budgets.limit:g} s at {moment:g} s",
-                cause="a periodic task keeps the run going for ever",
-                fix="end the task that goes on, or give the clock a larger Budgets(limit=)",
-                anchor="clock-limit",
+                compose_message(
+                    self._show(
+                        f"virtual time would pass its limit of {clock.budgets.limit:g} s at {moment:g} s"
+                    ),
+                    cause="a periodic task keeps the run going for ever",
+                    fix="end the task that goes on, or give the clock a larger Budgets(limit=)",
+                    anchor="clock-limit",
+                ),
             )
         if clock.jumps > clock.jumps_allowed:
             clock.jumps_allowed = clock.jumps + _CLEAN_UP_JUMPS
             return self._fail(
                 ClockLimitError,
-                f"virtual time jumped {clock.jumps - 1} times without an end and is at {clock.time():g} s",
-                cause="a periodic task keeps the run going for ever",
-                fix="end the task that goes on, or give the clock a larger Budgets(max_jumps=)",
-                anchor="clock-limit",
+                compose_message(
+                    self._show(
+                        f"virtual time jumped {clock.jumps - 1} times without an end and is at "
+                        f"{clock.time():g} s"
+                    ),
+                    cause="a periodic task keeps the run going for ever",
+                    fix="end the task that goes on, or give the clock a larger Budgets(max_jumps=)",
+                    anchor="clock-limit",
+                ),
             )
         clock.set_time(moment)
         return []
@@ -191,10 +204,15 @@ class Decision:
         names = ", ".join(sorted({reason.label for reason in reasons}))
         return self._fail(
             ClockStallError,
-            f"nothing came from outside the loop for {self._clock.budgets.stall:g} s of real time; waited for: {names}",
-            cause="a server, thread or process that the test waits for is hung",
-            fix="give what is awaited a time-out, or the clock a larger Budgets(stall=)",
-            anchor="clock-stall",
+            compose_message(
+                self._show(
+                    f"nothing came from outside the loop for {self._clock.budgets.stall:g} s of real time; "
+                    f"waited for: {names}"
+                ),
+                cause="a server, thread or process that the test waits for is hung",
+                fix="give what is awaited a time-out, or the clock a larger Budgets(stall=)",
+                anchor="clock-stall",
+            ),
         )
 
     # -- failing
@@ -217,16 +235,25 @@ class Decision:
         if is_paused:
             return self._fail(
                 DeadlockError,
-                "deadlock: every task is blocked, and the clock is paused, so no timer can fire",
-                cause="what the test waits for needs time to pass",
-                fix="call `await uno_clock.advance(seconds)` in a task that is not blocked, or leave `paused()`",
-                anchor="deadlock",
+                compose_message(
+                    self._show(
+                        "deadlock: every task is blocked, and the clock is paused, so no timer can fire"
+                    ),
+                    cause="what the test waits for needs time to pass",
+                    fix="call `await uno_clock.advance(seconds)` in a task that is not blocked, or leave `paused()`",
+                    anchor="deadlock",
+                ),
             )
         return self._fail(
             DeadlockError,
-            "deadlock: every task is blocked, and no timer, I/O, thread or process can wake one",
-            fix="look above for what each task waits for, and for the task that should have set, released or put it",
-            anchor="deadlock",
+            compose_message(
+                self._show(
+                    "deadlock: every task is blocked, and no timer, I/O, thread or process can wake one"
+                ),
+                fix="look above for what each task waits for, and for the task that should have set, "
+                "released or put it",
+                anchor="deadlock",
+            ),
         )
 
     def _has_way_in(self) -> bool:
@@ -242,14 +269,16 @@ class Decision:
         clock.set_time(max(deadline, clock.time()))
         return self._fail(
             ClockTimeoutError,
-            f"not finished after {deadline - clock.start:g} s of virtual time",
-            fix="look above for what is still waiting, or allow more with uno_async(timeout=...)",
-            anchor="clock-timeout",
+            compose_message(
+                self._show(f"not finished after {deadline - clock.start:g} s of virtual time"),
+                fix="look above for what is still waiting, or allow more with uno_async(timeout=...)",
+                anchor="clock-timeout",
+            ),
         )
 
-    def _fail(
-        self, error: type[ClockError], what: str, *, cause: str | None = None, fix: str, anchor: str
-    ) -> Events:
-        text = f"{what}\n\nthe tasks, and who waits for whom:\n{self._clock.picture()}\n"
-        self._failure.fail(error(compose_message(text, cause=cause, fix=fix, anchor=anchor)))
+    def _show(self, what: str) -> str:
+        return f"{what}\n\nthe tasks, and who waits for whom:\n{self._clock.picture()}\n"
+
+    def _fail(self, error: type[ClockError], message: str) -> Events:
+        self._failure.fail(error(message))
         return []
