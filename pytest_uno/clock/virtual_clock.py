@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VirtualClock"]
 
-_Task = TypeVar("_Task", bound="asyncio.Task[Any]")
+TaskT = TypeVar("TaskT", bound="asyncio.Task[Any]")
 
 
 class VirtualClock:
@@ -211,7 +211,7 @@ class VirtualClock:
         finally:
             del outside.holds[key]
 
-    def background(self, task: _Task) -> _Task:
+    def background(self, task: TaskT) -> TaskT:
         """Let what a task waits for outside the loop never hold the clock.
 
         Args:
