@@ -105,10 +105,8 @@ async def test_socket_transport() -> None:
     reader.set_transport(below)
     assert internals.socket_transport(reader) is below
     # The shape of TLS; test_streams.py has the real thing.
-    tls: Any = asyncio.Transport()
-    tls._ssl_protocol = types.SimpleNamespace(_transport=below)
     other: Any = asyncio.StreamReader()
-    other._transport = tls
+    other._transport = types.SimpleNamespace(_ssl_protocol=types.SimpleNamespace(_transport=below))
     assert internals.socket_transport(other) is below
 
 
