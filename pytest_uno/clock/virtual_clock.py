@@ -269,6 +269,8 @@ class VirtualClock:
         if self._real_origin is None:
             self._real_origin = monotonic()
             self._loop.switch_clock()
+            if self._wall is not None:
+                self._wall.stop()
 
     def run_virtual(self) -> None:
         """Let the loop run on virtual time from here on; must be called while it does not run."""

@@ -20,6 +20,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+import weakref
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
@@ -70,11 +71,11 @@ class WallClock:
     Every method must be called in the loop's thread.
 
     Args:
-        clock: the virtual clock; its `time()` returns the loop's time in seconds.
+        clock: the virtual clock; its `time()` returns the loop's time in seconds. It must live as long as this.
     """
 
     def __init__(self, clock: _ReadsTime) -> None:
-        self._clock = clock
+        self._clock: _ReadsTime = weakref.proxy(clock)  # a cycle would keep both until the collector runs
         self._lockstep = False
         self._base = _EPOCH.replace(tzinfo=None)
         self._origin = 0.0

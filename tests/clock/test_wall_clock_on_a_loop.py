@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import datetime as datetime_module
+import gc
 import logging
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -101,6 +103,19 @@ def test_it_goes_on_in_the_next_run_of_the_loop() -> None:
         assert runner.run(sleep()) == START + timedelta(minutes=2)
 
 
+def test_on_real_time_the_dates_are_real() -> None:
+    async def read() -> datetime:
+        assert datetime is api.real_datetime
+        return virtual_loop().clock.now()
+
+    with asyncio.Runner(loop_factory=VirtualEventLoop) as runner:
+        loop = runner.get_loop()
+        assert isinstance(loop, VirtualEventLoop)
+        loop.clock.travel_to("2000-01-01")
+        loop.clock.run_real()
+        assert runner.run(read()) > START - timedelta(days=1)
+
+
 def test_an_error_that_ends_the_loop_leaves_everything_real() -> None:
     async def main() -> None:
         clock = virtual_loop().clock
@@ -110,6 +125,19 @@ def test_an_error_that_ends_the_loop_leaves_everything_real() -> None:
 
     with pytest.raises(ClockTimeoutError):
         run_virtual(main)
+
+
+def test_the_clock_is_freed_with_its_loop() -> None:
+    async def main() -> None:
+        virtual_loop().clock.travel_to(START)
+
+    gc.collect()
+    gc.disable()
+    try:
+        clock = weakref.ref(run_virtual(main)[1])
+        assert clock() is None
+    finally:
+        gc.enable()
 
 
 def test_the_users_freeze_inside_and_around() -> None:
