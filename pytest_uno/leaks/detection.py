@@ -20,6 +20,7 @@ import weakref
 from pathlib import Path
 from typing import Any, cast
 
+from pytest_uno.leaks.catalogue import make_further_detectors
 from pytest_uno.leaks.coroutines import AnyCoroutine, NeverAwaited
 from pytest_uno.leaks.hooks import hook_table
 from pytest_uno.leaks.judging import Detector, Judgement, Ledger, Suspect
@@ -81,14 +82,20 @@ class LeakDetection:
         self._loop_errors = LoopErrors(self._sites, self._births, self._ledger)
         self._coroutines = NeverAwaited(self._sites, self._ledger)
         self._resources = OpenResources(self._sites)
+        self._further = make_further_detectors(self._sites, self._births, self._ledger)
         self._detectors: tuple[Detector, ...] = (
             self._tasks,  # first: its grace lets the others see what is there in the end
             self._exceptions,
             self._loop_errors,
             self._coroutines,
             self._resources,
+            *self._further,
         )
-        self._hooks = hook_table(self._coroutines, self._resources)
+        self._hooks = hook_table(
+            self._coroutines,
+            self._resources,
+            [hook for detector in self._further for hook in detector.hooks()],
+        )
         self._young_kinds = self._exceptions.young_kinds | self._coroutines.young_kinds
         self._young = YoungObjects(self._young_kinds)
         self._holders: dict[Owner, list[object]] = {}
@@ -110,6 +117,8 @@ class LeakDetection:
             self.unwatch_loop(loop)
         self._hooks.remove()
         self._resources.clear()
+        for detector in self._further:
+            detector.clear()
         self._holders.clear()
         self._has_new_holders = self._has_unjudged = False
 
@@ -121,6 +130,8 @@ class LeakDetection:
         """
         if loop not in self._watches:
             self._watches[loop] = TaskWatch(loop, self._sites, self._births)
+            for detector in self._further:
+                detector.watch_loop(loop)
 
     def unwatch_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         """Undo `watch_loop`.
@@ -130,6 +141,8 @@ class LeakDetection:
         """
         watch = self._watches.pop(loop, None)
         if watch is not None:
+            for detector in self._further:
+                detector.unwatch_loop(loop)
             watch.remove()
 
     def exempt_task(self, task: AnyTask) -> None:
@@ -213,6 +226,8 @@ class LeakDetection:
             self._births.current = None
             self._coroutines.forget_test()
             self._resources.forget_test()
+            for detector in self._further:
+                detector.forget_test()
 
     def judge_loop(self, loop: asyncio.AbstractEventLoop, *, default_owner: Owner) -> list[Finding]:
         """Judge a wider loop before it closes: nothing on it may go on, whosever it is.

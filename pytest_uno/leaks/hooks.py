@@ -1,20 +1,17 @@
-"""Every process-wide hook of the detectors, in one table, each with its reason.
-
-They go in with the first test that is judged and come out after the last, in reverse order. Where somebody
-else has put a hook over ours meanwhile, theirs stays.
-"""
+"""Every process-wide hook of the detectors, in one table, each with its reason."""
 
 from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable
-from typing import NamedTuple, cast
+from collections.abc import Callable, Iterable
+from typing import cast
 
 from pytest_uno.core.resource_observer import ResourceObserver, set_resource_observer
 from pytest_uno.leaks.coroutines import AnyCoroutine, NeverAwaited
+from pytest_uno.leaks.hook_table import Hook, HookTable
 
-__all__ = ["Hook", "HookTable", "hook_table"]
+__all__ = ["hook_table"]
 
 _ORIGIN_DEPTH = 1
 """Frames that the interpreter records for each coroutine. Depth 1 costs 0.15 to 0.2 microseconds an await,
@@ -22,53 +19,15 @@ depth 2 already 0.21 to 0.24, at the limit of what an await may cost (0.25); mos
 dropped go where they were made, and the stack of that moment tells the callers for nothing."""
 
 
-class Hook(NamedTuple):
-    """One process-wide hook.
-
-    Attributes:
-        what: what is replaced.
-        reason: why.
-        install: puts it in and returns what takes it out.
-    """
-
-    what: str
-    reason: str
-    install: Callable[[], Callable[[], None]]
-
-
-class HookTable:
-    """The hooks of one detection.
-
-    Args:
-        hooks: the hooks, in the order they go in.
-    """
-
-    def __init__(self, hooks: tuple[Hook, ...]) -> None:
-        self.hooks = hooks
-        self._removals: list[Callable[[], None]] = []
-
-    @property
-    def installed(self) -> bool:
-        """Whether the hooks are in."""
-        return bool(self._removals)
-
-    def install(self) -> None:
-        """Put the hooks in, unless they are in."""
-        if not self._removals:
-            self._removals = [hook.install() for hook in self.hooks]
-
-    def remove(self) -> None:
-        """Take the hooks out, if they are in."""
-        while self._removals:
-            self._removals.pop()()
-
-
-def hook_table(never_awaited: NeverAwaited, observer: ResourceObserver) -> HookTable:
+def hook_table(
+    never_awaited: NeverAwaited, observer: ResourceObserver, further: Iterable[Hook] = ()
+) -> HookTable:
     """Return the table.
 
     Args:
         never_awaited: takes coroutines that go without having been awaited.
         observer: takes resources that open and close.
+        further: the hooks that other detectors bring.
     """
 
     def track_origins() -> Callable[[], None]:
@@ -124,5 +83,6 @@ def hook_table(never_awaited: NeverAwaited, observer: ResourceObserver) -> HookT
                 "the core reports the resources that it opens and closes",
                 observe_resources,
             ),
+            *further,
         )
     )

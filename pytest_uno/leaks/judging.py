@@ -7,10 +7,11 @@ import dataclasses
 from collections.abc import Callable
 from typing import Protocol
 
+from pytest_uno.leaks.hook_table import Hook
 from pytest_uno.leaks.model import Finding, OwnerInfo
 from pytest_uno.leaks.owners import Owner
 
-__all__ = ["Detector", "Judgement", "Ledger", "Suspect"]
+__all__ = ["Detector", "FurtherDetector", "Judgement", "Ledger", "Suspect"]
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -42,6 +43,8 @@ class Judgement:
         loop_ends: whether the loop closes after it, so that nothing on it may go on.
         wider: whether this is the end of a wider loop, where nobody's things are spared.
         young: what a detector asked for among the objects that the test made.
+        explained: identities of objects that are a part of something else: the socket of a transport, the timer of a
+            pending task. Detectors add to it what they have looked at, open or not, and leave out what is in it.
     """
 
     loop: asyncio.AbstractEventLoop
@@ -49,6 +52,7 @@ class Judgement:
     loop_ends: bool
     wider: bool = False
     young: list[object] = dataclasses.field(default_factory=list[object])
+    explained: set[int] = dataclasses.field(default_factory=set[int])
 
     def concerns(self, owner: Owner | None) -> bool:
         """Say whether things of an owner are judged now.
@@ -79,6 +83,32 @@ class Detector(Protocol):
             judgement: whom it is about; its loop is neither running nor closed.
         """
         ...
+
+
+class FurtherDetector(Detector):
+    """A detector that brings its own hooks, and is told about loops and about the end of a test and of the run.
+
+    Each method but `compare` does nothing by default.
+    """
+
+    def hooks(self) -> tuple[Hook, ...]:
+        """Return the process-wide hooks that the detector needs; asked once, before the first test."""
+        return ()
+
+    def watch_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Take note of a loop whose tests are judged from now on."""
+
+    def unwatch_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Undo `watch_loop`."""
+
+    def snapshot(self, owner: Owner) -> None:
+        """Take note of the start of a test."""
+
+    def forget_test(self) -> None:
+        """Let go of what only the test that was judged needed."""
+
+    def clear(self) -> None:
+        """Let go of everything: the run is over."""
 
 
 class Ledger:

@@ -1,0 +1,20 @@
+"""The detectors that stand beside the first ones, in the order in which they are asked."""
+
+from __future__ import annotations
+
+from pytest_uno.leaks.judging import FurtherDetector, Ledger
+from pytest_uno.leaks.sites import Sites
+from pytest_uno.leaks.task_births import TaskBirths
+
+__all__ = ["make_further_detectors"]
+
+
+def make_further_detectors(sites: Sites, births: TaskBirths, ledger: Ledger) -> tuple[FurtherDetector, ...]:
+    """Make them: what explains other things comes before those.
+
+    Args:
+        sites: records the sites.
+        births: knows the tasks, and the test that runs.
+        ledger: takes what comes up between judgements.
+    """
+    return ()
