@@ -214,7 +214,7 @@ def test_the_picture_agrees_with_asyncios_own_call_graph() -> None:
         for task in asyncio.all_tasks():
             if task is not asyncio.current_task():
                 graph = asyncio.capture_call_graph(task)  # type: ignore[attr-defined,unused-ignore]
-                paragraph = shown.partition(f"task '{task.get_name()}'")[2].partition("\n  task ")[0]
+                paragraph = shown.partition(f"\n  task '{task.get_name()}' ")[2].partition("\n  task ")[0]
                 places = [f":{entry.frame.f_lineno} in " for entry in graph.call_stack]
                 lines = [line for line in paragraph.splitlines() if line.startswith("    at ")]
                 assert len(lines) == len(places) > 0
