@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import pytest_uno
+import pytest_uno.clock
 import pytest_uno.core
 from pytest_uno.harness import fixtures, marker, settings
 from pytest_uno.leaks.rules import RULES
@@ -38,6 +39,19 @@ def test_public_names() -> None:
 
 def test_core_hands_out_the_same_names() -> None:
     assert set(pytest_uno.core.__all__) == set(pytest_uno.__all__) - {"__version__"}
+
+
+def test_names_of_the_clock() -> None:
+    documented = re.findall(r"^\.\. auto\w+:: pytest_uno\.clock\.(\w+)$", page("clock.md"), re.MULTILINE)
+    assert sorted(documented) == sorted(pytest_uno.clock.__all__)
+
+
+def test_what_the_clock_is_said_to_do_exists() -> None:
+    members = re.findall(r"^   \.\. auto(?:method|property):: (\w+)$", page("clock.md"), re.MULTILINE)
+    assert members
+    assert [name for name in members if not hasattr(pytest_uno.clock.VirtualClock, name)] == []
+    steering = set(re.findall(r"`(?:await )?(\w+)\(.*?\)`", page("fixtures.md")))
+    assert steering - {"get_async_manager"} <= set(members)
 
 
 def registered_options(config: pytest.Config) -> set[str]:

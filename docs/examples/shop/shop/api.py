@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime, time
+from math import ceil
 from typing import Annotated
 
 import httpx
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 from pytest_uno import AsyncManager, create_read_transaction_manager, use_manager
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shop.database import create_engine, create_schema, create_session_factory
@@ -18,6 +22,10 @@ from shop.models import Order, OrderStatus
 from shop.orders import Checkout, OutOfStockError, UnknownProductError
 from shop.payments import PaymentClient, PaymentDeclined, PaymentUnavailable
 from shop.receipts import Outbox, ReceiptWorker
+from shop.schedule import run_daily
+from shop.staff import NotSignedInError, StaffDesk, TooManyAttemptsError, WrongPasswordError
+
+SETTLING_TIME = time(3, 0)  # UTC
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,7 @@ class Services:
     outbox: Outbox
     receipts: ReceiptWorker
     checkout: Checkout
+    desk: StaffDesk
 
 
 class NewOrder(BaseModel):
@@ -51,6 +60,21 @@ class OrderView(BaseModel):
     status: OrderStatus
 
 
+class Credentials(BaseModel):
+    """What a member of staff sends to sign in."""
+
+    password: str
+
+
+class SessionView(BaseModel):
+    """What a member of staff gets: a token for the header `Authorization: Bearer`."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    token: str
+    expires_at: datetime
+
+
 async def get_services(request: Request) -> AsyncIterator[Services]:
     """Give a request the shop's services, and make the shop's manager the current one.
 
@@ -62,6 +86,17 @@ async def get_services(request: Request) -> AsyncIterator[Services]:
 
 
 RequestServices = Annotated[Services, Depends(get_services)]
+Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]
+
+
+async def require_staff(services: RequestServices, bearer: Bearer) -> None:
+    """Refuse whoever is not signed in."""
+    try:
+        services.desk.check(bearer.credentials if bearer else "")
+    except NotSignedInError as error:
+        raise HTTPException(401, "not signed in", {"WWW-Authenticate": "Bearer"}) from error
+
+
 router = APIRouter()
 
 
@@ -91,14 +126,40 @@ async def read_order(order_id: int, services: RequestServices) -> OrderView:
         return OrderView.model_validate(order)
 
 
+@router.post("/staff/sessions", status_code=201)
+async def sign_in(credentials: Credentials, services: RequestServices) -> SessionView:
+    """Sign a member of staff in."""
+    try:
+        session = services.desk.sign_in(credentials.password)
+    except TooManyAttemptsError as error:
+        seconds = str(ceil(error.retry_after))
+        raise HTTPException(429, "too many attempts", {"Retry-After": seconds}) from error
+    except WrongPasswordError as error:
+        raise HTTPException(401, "wrong password") from error
+    return SessionView.model_validate(session)
+
+
+@router.get("/orders", dependencies=[Depends(require_staff)])
+async def list_orders(services: RequestServices) -> list[OrderView]:
+    """Show the staff all orders, oldest first."""
+    async with services.open_read_only() as session:
+        orders = await session.scalars(select(Order).order_by(Order.id))
+        return [OrderView.model_validate(order) for order in orders]
+
+
 def create_app(
-    database_url: str, payment_url: str, *, payment_transport: httpx.AsyncBaseTransport | None = None
+    database_url: str,
+    payment_url: str,
+    *,
+    staff_password: str,
+    payment_transport: httpx.AsyncBaseTransport | None = None,
 ) -> FastAPI:
     """Create the application.
 
     Args:
         database_url: an SQLAlchemy URL with an async driver.
         payment_url: the base URL of the payment provider.
+        staff_password: what a member of staff signs in with.
         payment_transport: what carries requests to the provider instead of the network.
     """
 
@@ -116,7 +177,9 @@ def create_app(
             receipts.start()
             checkout = Checkout(PaymentClient(http), receipts)
             open_read_only = create_read_transaction_manager(sessions)
-            app.state.services = Services(manager, open_read_only, outbox, receipts, checkout)
+            desk = StaffDesk(staff_password)
+            manager.create_task(run_daily(SETTLING_TIME, checkout.settle_pending), name="nightly")
+            app.state.services = Services(manager, open_read_only, outbox, receipts, checkout, desk)
             yield
 
     app = FastAPI(title="Shop", lifespan=lifespan)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
+from datetime import UTC, datetime
 
-from sqlalchemy import ForeignKey
+from sqlalchemy import DateTime, ForeignKey
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -43,3 +44,7 @@ class Order(Base):
     total: Mapped[int]
     status: Mapped[OrderStatus] = mapped_column(default=OrderStatus.PENDING)
     payment_id: Mapped[str | None]
+    # Always in UTC: SQLite drops the zone, and two dates compare rightly only if theirs were the same.
+    placed_at: Mapped[datetime] = mapped_column(
+        DateTime(timezone=True), default=lambda: datetime.now(UTC), index=True
+    )

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+from datetime import UTC, datetime, timedelta
+
 from pytest_uno import transaction, transaction_manager
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shop.models import Order, OrderStatus, Product
-from shop.payments import PaymentClient, PaymentDeclined
+from shop.payments import PaymentClient, PaymentDeclined, PaymentUnavailable
+from shop.rate_limit import RateLimit
 from shop.receipts import Receipt, ReceiptWorker
+
+logger = logging.getLogger(__name__)
+
+UNSETTLED_AFTER = timedelta(hours=1)
 
 
 class UnknownProductError(LookupError):
@@ -76,6 +84,8 @@ class Checkout:
     def __init__(self, payments: PaymentClient, receipts: ReceiptWorker) -> None:
         self._payments = payments
         self._receipts = receipts
+        # Orders that can wait leave most of what the provider allows us to the customers who do not.
+        self._settling = RateLimit(10, per=60)
 
     async def buy(self, *, email: str, sku: str, quantity: int) -> Order:
         """Reserve, charge, and queue the receipt.
@@ -90,6 +100,30 @@ class Checkout:
         """
         async with transaction_manager() as session:
             order = await place_order(session, email=email, sku=sku, quantity=quantity)
+        return await self._settle(order)
+
+    async def settle_pending(self) -> None:
+        """Find out what became of the payments that were unknown an hour ago, ten orders a minute.
+
+        An order whose payment stays unknown stays pending, for the next time.
+        """
+        async with transaction_manager() as session:
+            pending = await session.scalars(
+                select(Order)
+                .where(Order.status == OrderStatus.PENDING)
+                .where(Order.placed_at <= datetime.now(UTC) - UNSETTLED_AFTER)
+                .order_by(Order.id)
+            )
+            orders = pending.all()
+        for order in orders:
+            await self._settling.wait_for_turn()
+            try:
+                await self._settle(order)
+            except (PaymentDeclined, PaymentUnavailable) as error:
+                logger.warning("order %d is not paid: %s", order.id, error)
+
+    async def _settle(self, order: Order) -> Order:
+        # Once or twice for the same order is the same to the provider.
         try:
             payment_id = await self._payments.charge(order.id, order.total)
         except PaymentDeclined:

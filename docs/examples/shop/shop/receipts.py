@@ -6,7 +6,7 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
-from pytest_uno import AsyncResource, TaskGroup, get_async_manager
+from pytest_uno import AsyncResource, TaskGroup, get_async_manager, retry
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Outbox(AsyncResource):
 
         Raises:
             RejectedAddressError: the address is none.
-            ConnectionError: the outbox is not open.
+            ConnectionError: the relay cannot be reached, or the outbox is not open.
         """
         if not self._connected:
             raise ConnectionError("the outbox is not open")
@@ -62,7 +62,7 @@ class ReceiptWorker:
     """
 
     def __init__(self, outbox: Outbox) -> None:
-        self.rejected: list[Receipt] = []
+        self.undelivered: list[Receipt] = []
         self._outbox = outbox
         self._queue: asyncio.Queue[Receipt] = asyncio.Queue()
 
@@ -77,16 +77,16 @@ class ReceiptWorker:
         self._queue.put_nowait(receipt)
 
     async def flush(self) -> None:
-        """Wait until every queued receipt was sent or rejected."""
+        """Wait until every queued receipt was sent or given up."""
         await self._queue.join()
 
-    async def resend_rejected(self) -> None:
-        """Try the rejected receipts again, all at once; one bad address does not stop the others.
+    async def resend_undelivered(self) -> None:
+        """Try the undelivered receipts again, all at once; one bad address does not stop the others.
 
         Raises:
-            ExceptionGroup: of what went wrong; those receipts stay rejected.
+            ExceptionGroup: of what went wrong; those receipts stay undelivered.
         """
-        receipts, self.rejected = self.rejected, []
+        receipts, self.undelivered = self.undelivered, []
         async with TaskGroup("resend", cancel_on_error=False) as group:
             for receipt in receipts:
                 group.create_task(self._send(receipt))
@@ -103,7 +103,12 @@ class ReceiptWorker:
 
     async def _send(self, receipt: Receipt) -> None:
         try:
-            await self._outbox.send(receipt)
-        except RejectedAddressError:
-            self.rejected.append(receipt)
+            await self._deliver(receipt)
+        except (RejectedAddressError, ConnectionError):
+            self.undelivered.append(receipt)
             raise
+
+    # The relay is away for some minutes now and then: pauses of 1, 2, 4 ... 32 s, then a minute each.
+    @retry(max_attempts=12, retry_exceptions=ConnectionError, base_delay=1, max_delay=60)
+    async def _deliver(self, receipt: Receipt) -> None:
+        await self._outbox.send(receipt)

@@ -1,4 +1,8 @@
-"""What the suite shares: one database for the session, the same for each test; plain pytest fixtures."""
+"""What the suite shares: one database for the session, the same for each test; plain pytest fixtures.
+
+`uno_manager` is the test's own manager, which `get_async_manager()` returns in it; it is
+shut down after the test.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,14 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from pytest_uno import AsyncManager
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from shop.database import create_engine, create_schema, create_session_factory
 from shop.models import Base, Product
+from shop.orders import Checkout
 from shop.payments import PaymentClient
-from shop.receipts import Outbox
+from shop.receipts import Outbox, ReceiptWorker
 from shop.sandbox import SandboxProvider
 
 
@@ -61,3 +67,23 @@ async def outbox() -> AsyncIterator[Outbox]:
     """An open outbox."""
     async with Outbox() as outbox:
         yield outbox
+
+
+@pytest.fixture
+async def receipts(uno_manager: AsyncManager, outbox: Outbox) -> ReceiptWorker:
+    """A running worker; the test's manager ends it."""
+    worker = ReceiptWorker(outbox)
+    worker.start()
+    return worker
+
+
+@pytest.fixture
+def checkout(
+    uno_manager: AsyncManager,
+    sessions: async_sessionmaker[AsyncSession],
+    payments: PaymentClient,
+    receipts: ReceiptWorker,
+) -> Checkout:
+    """The checkout, on the test's database."""
+    uno_manager.session_factory = sessions
+    return Checkout(payments, receipts)

@@ -27,7 +27,10 @@ async def app(tmp_path_factory: pytest.TempPathFactory, sandbox: SandboxProvider
     """A running application on a database of its own, with tea to sell."""
     database = tmp_path_factory.mktemp("api") / "shop.db"
     app = create_app(
-        f"sqlite+aiosqlite:///{database}", "https://pay.example", payment_transport=sandbox.transport
+        f"sqlite+aiosqlite:///{database}",
+        "https://pay.example",
+        staff_password="darjeeling",
+        payment_transport=sandbox.transport,
     )
     async with app.router.lifespan_context(app):
         async with transaction_manager() as session:
@@ -107,12 +110,12 @@ async def test_the_application_closes_what_it_opened(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     database = tmp_path_factory.mktemp("short-lived") / "shop.db"
-    app = create_app(f"sqlite+aiosqlite:///{database}", "https://pay.example")
+    app = create_app(f"sqlite+aiosqlite:///{database}", "https://pay.example", staff_password="darjeeling")
 
     async with app.router.lifespan_context(app):
         manager = app.state.services.manager
         assert set(manager.resources) == {"database", "payment provider", "outbox"}
-        assert [task.get_name() for task in manager.tasks] == ["receipts"]
+        assert {task.get_name() for task in manager.tasks} == {"receipts", "nightly"}
 
     assert manager.closed
     assert not manager.tasks

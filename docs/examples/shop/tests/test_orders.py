@@ -1,19 +1,15 @@
-"""Orders: stock and money move together.
-
-`uno_manager` is the test's own manager, which `get_async_manager()` returns in it; it is
-shut down after the test.
-"""
+"""Orders: stock and money move together."""
 
 from __future__ import annotations
 
 import pytest
-from pytest_uno import AsyncManager, transaction
+from pytest_uno import transaction
 from sqlalchemy import func, select
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from shop.models import Order, OrderStatus, Product
 from shop.orders import Checkout, OutOfStockError, UnknownProductError, cancel_order, place_order
-from shop.payments import PaymentClient, PaymentDeclined, PaymentUnavailable
+from shop.payments import PaymentDeclined, PaymentUnavailable
 from shop.receipts import Outbox, Receipt, ReceiptWorker
 from shop.sandbox import SandboxProvider
 
@@ -26,24 +22,6 @@ async def stock_of(session: AsyncSession, sku: str) -> int:
 
 async def count_orders(session: AsyncSession) -> int:
     return (await session.execute(select(func.count()).select_from(Order))).scalar_one()
-
-
-@pytest.fixture
-def checkout(
-    uno_manager: AsyncManager,
-    sessions: async_sessionmaker[AsyncSession],
-    payments: PaymentClient,
-    receipts: ReceiptWorker,
-) -> Checkout:
-    uno_manager.session_factory = sessions
-    return Checkout(payments, receipts)
-
-
-@pytest.fixture
-async def receipts(uno_manager: AsyncManager, outbox: Outbox) -> ReceiptWorker:
-    worker = ReceiptWorker(outbox)
-    worker.start()
-    return worker
 
 
 async def test_an_order_takes_its_stock(session: AsyncSession) -> None:

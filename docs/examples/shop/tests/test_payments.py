@@ -7,6 +7,7 @@ import json
 
 import httpx
 import pytest
+from pytest_uno.clock import VirtualClock
 
 from shop.payments import PaymentClient, PaymentDeclined, PaymentUnavailable
 from shop.sandbox import SandboxProvider
@@ -50,7 +51,7 @@ async def test_a_refusal_is_final(payments: PaymentClient, provider: SandboxProv
     assert len(provider.requests) == 1
 
 
-async def test_silence_has_a_limit() -> None:
+async def test_silence_has_a_limit(uno_clock: VirtualClock) -> None:
     async def never_answer(request: httpx.Request) -> httpx.Response:
         await asyncio.Event().wait()
         raise AssertionError("this point is never reached")
@@ -58,4 +59,23 @@ async def test_silence_has_a_limit() -> None:
     transport = httpx.MockTransport(never_answer)
     async with httpx.AsyncClient(base_url="https://pay.example", transport=transport) as http:
         with pytest.raises(PaymentUnavailable, match="charging order 7"):
-            await PaymentClient(http, time_limit=0.01).charge(7, 450)
+            await PaymentClient(http).charge(7, 450)
+
+    assert uno_clock.elapsed == 5
+
+
+async def test_the_limit_is_for_all_attempts_together(uno_clock: VirtualClock) -> None:
+    moments: list[float] = []
+
+    async def answer_slowly(request: httpx.Request) -> httpx.Response:
+        moments.append(uno_clock.elapsed)
+        await asyncio.sleep(30)
+        return httpx.Response(503)
+
+    transport = httpx.MockTransport(answer_slowly)
+    async with httpx.AsyncClient(base_url="https://pay.example", transport=transport) as http:
+        with pytest.raises(PaymentUnavailable):
+            await PaymentClient(http, time_limit=70).charge(7, 450)
+
+    assert moments == pytest.approx([0, 30, 60], abs=0.15)
+    assert uno_clock.elapsed == 70
