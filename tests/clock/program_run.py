@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.clock.random_programs import Body, Program, Step
 
-__all__ = ["ProgramRun"]
+__all__ = ["Entry", "ProgramRun"]
 
 Entry = tuple[int, str, str]
 STRANGE = 20  # rounds of cancellation after the last possible timer; more than one is rare

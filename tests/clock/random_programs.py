@@ -14,6 +14,7 @@ import itertools
 from collections.abc import Iterator
 
 from hypothesis import strategies as st
+from hypothesis.vendor.pretty import RepresentationPrinter
 
 __all__ = ["Body", "Program", "Step", "programs"]
 
@@ -107,12 +108,13 @@ class Program:
         """Return the ticks drawn for each step with a delay, by the step's number."""
         return {step.number: step.ticks for step in self.steps() if step.kind in TIMED}
 
-    def __repr__(self) -> str:
+    def _repr_pretty_(self, printer: RepresentationPrinter, cycle: bool) -> None:
+        """Be an outline in Hypothesis's report of a failing example."""
         lines = [f"Program, eager={self.eager}"]
         for number, body in enumerate(self.bodies):
             lines.append(f"  task {number}:")
             lines += [step.render("    ") for step in body]
-        return "\n".join(lines)
+        printer.text("\n".join(lines))
 
 
 class _Parser:
