@@ -61,21 +61,23 @@ class ProgramRun:
         self._loop.set_exception_handler(self._note_error)
         self._tasks: list[OrderedTask] = []
         self._spawned: list[asyncio.Task[str]] = []
+        self._timers: list[asyncio.TimerHandle] = []
         self._numbers = itertools.count(1)
         self._make_shared_things()
         self._start = self._loop.time()
         self._loop.set_task_factory(self._create_task)
         over = self._loop.create_future()
-        guard = self._loop.call_later(self._end * self._tick, over.set_result, None) if guarded else None
+        if guarded:
+            self._timers.append(self._loop.call_later(self._end * self._tick, over.set_result, None))
         try:
             for number, body in enumerate(self._program.bodies):
                 asyncio.create_task(self._run(f"task {number}", body), name=f"task {number}")
             while (waiting := self._pending()) and not over.done():
                 await asyncio.wait([*waiting, over], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            if guard is not None:
-                guard.cancel()
             await self._end_tasks()
+            for timer in self._timers:
+                timer.cancel()
             self._loop.set_task_factory(None)
         for task in self._tasks:
             self._note("end", f"task number {task.number} {_describe_outcome(task)}")
@@ -160,11 +162,16 @@ class ProgramRun:
         await asyncio.sleep(self._delay(step))
 
     async def _do_call_later(self, who: str, step: Step) -> None:
-        def set_event() -> None:
-            self._note("timer", f"{step.number} sets its event")
-            self._event(step).set()
+        def call_back() -> None:
+            self._note("timer", f"{step.number} fires")
+            if step.which < 2:
+                self._event(step).set()
+            elif step.which == 2:
+                self._queues[0].put_nowait(step.number)
+            else:
+                asyncio.create_task(self._do_notify("timer", step))
 
-        self._loop.call_later(self._delay(step), set_event)
+        self._timers.append(self._loop.call_later(self._delay(step), call_back))
 
     async def _do_resolve_later(self, who: str, step: Step) -> int:
         future: asyncio.Future[int] = self._loop.create_future()
@@ -174,11 +181,21 @@ class ProgramRun:
             if not future.done():
                 future.set_result(step.number)
 
-        self._loop.call_later(self._delay(step), resolve)
+        self._timers.append(self._loop.call_later(self._delay(step), resolve))
         return await future
 
     def _event(self, step: Step) -> asyncio.Event:
         return self._events[step.which % 2]
+
+    async def _wait(self, step: Step, coro: Coroutine[Any, Any, object]) -> object:
+        """Wait for ever, or until the step's deadline."""
+        if step.which < 2:
+            return await coro
+        try:
+            async with asyncio.timeout(self._delay(step)):
+                return await coro
+        except TimeoutError:
+            return "too late"
 
     async def _do_set_event(self, who: str, step: Step) -> None:
         self._event(step).set()
@@ -186,25 +203,25 @@ class ProgramRun:
     async def _do_clear_event(self, who: str, step: Step) -> None:
         self._event(step).clear()
 
-    async def _do_wait_event(self, who: str, step: Step) -> None:
-        await self._event(step).wait()
+    async def _do_wait_event(self, who: str, step: Step) -> object:
+        return await self._wait(step, self._event(step).wait())
 
     async def _do_put(self, who: str, step: Step) -> None:
         await self._queues[step.which % 2].put(step.number)
 
-    async def _do_get(self, who: str, step: Step) -> int:
-        return await self._queues[step.which % 2].get()
+    async def _do_get(self, who: str, step: Step) -> object:
+        return await self._wait(step, self._queues[step.which % 2].get())
 
     async def _do_notify(self, who: str, step: Step) -> None:
         async with self._condition:
             self._condition.notify(step.which + 1)
 
-    async def _do_wait_condition(self, who: str, step: Step) -> None:
+    async def _do_wait_condition(self, who: str, step: Step) -> object:
         async with self._condition:
-            await self._condition.wait()
+            return await self._wait(step, self._condition.wait())
 
-    async def _do_barrier(self, who: str, step: Step) -> int:
-        return await self._barrier.wait()
+    async def _do_barrier(self, who: str, step: Step) -> object:
+        return await self._wait(step, self._barrier.wait())
 
     async def _do_lock(self, who: str, step: Step) -> None:
         async with self._locks[step.which % 2]:

@@ -18,7 +18,8 @@ from hypothesis.vendor.pretty import RepresentationPrinter
 
 __all__ = ["Body", "Program", "Step", "programs"]
 
-TIMED = ("sleep", "call_later", "resolve_later", "timeout", "wait_for", "wait")
+WAITING = ("wait_event", "get", "wait_condition", "barrier")
+TIMED = ("sleep", "call_later", "resolve_later", "timeout", "wait_for", "wait", *WAITING)
 #: How many bodies a step has.
 BODIES = {
     **dict.fromkeys(("spawn", "lock", "semaphore", "timeout", "wait_for", "shield", "swallow"), 1),
@@ -26,33 +27,10 @@ BODIES = {
 }
 #: What is drawn; simple ones first, and some more often.
 KINDS = (
-    *(
-        "pass",
-        "sleep",
-        "sleep",
-        "sleep",
-        "sleep",
-        "set_event",
-        "wait_event",
-        "put",
-        "get",
-        "notify",
-        "wait_condition",
-    ),
-    *("call_later", "resolve_later", "cancel", "cancel", "cancel", "join", "clear_event", "raise", "barrier"),
-    *(
-        "spawn",
-        "spawn",
-        "spawn",
-        "lock",
-        "lock",
-        "semaphore",
-        "timeout",
-        "timeout",
-        "wait_for",
-        "shield",
-        "swallow",
-    ),
+    *("pass", "sleep", "sleep", "sleep", "sleep", "set_event", "put", "put", "notify", "notify", "raise"),
+    *("call_later", "call_later", "call_later", "resolve_later", "cancel", "cancel", "join", "clear_event"),
+    *("wait_event", "get", "get", "wait_condition", "barrier"),
+    *("spawn", "spawn", "spawn", "lock", "semaphore", "timeout", "timeout", "wait_for", "shield", "swallow"),
     *("group", "group", "gather", "wait", "try", "finally"),
 )
 VARIANTS = 4
@@ -150,10 +128,10 @@ class _Parser:
 
 @st.composite
 def programs(draw: st.DrawFn) -> Program:
-    """Draw a program of one to three tasks."""
+    """Draw a program of one to four tasks."""
     length = draw(st.integers(1, 24))
     code = st.integers(0, len(KINDS) * VARIANTS * (LONGEST + 1) * SIZES - 1)
     parser = _Parser(draw(st.lists(code, min_size=length, max_size=length)))
-    tasks = draw(st.integers(1, 3))
-    bodies = [parser.parse_body(length // 3 + 1, 0) for _ in range(tasks - 1)]
+    tasks = draw(st.integers(1, 4))
+    bodies = [parser.parse_body(length // (2 * tasks) + 1, 0) for _ in range(tasks - 1)]
     return Program((*bodies, parser.parse_body(length, 0)), draw(st.booleans()))
