@@ -370,7 +370,7 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
         except BaseException as error:
             if is_new and root.done() and not root.cancelled():
                 root.exception()  # it is raised here: nobody need be told that it was never retrieved
-            if failure is None or failure is error:
+            if failure is None or failure is error or isinstance(error, KeyboardInterrupt | SystemExit):
                 raise
             raise failure from error
         if failure is not None:  # the cancellation was swallowed

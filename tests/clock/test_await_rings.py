@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import pytest
 
 from pytest_uno import DeadlockError
-from pytest_uno.clock import Budgets
+from pytest_uno.clock import Budgets, VirtualEventLoop
 from tests.clock.running import run_virtual
+
+NO_GRACE = Budgets(deadlock_grace=0, deadlock_patience=0)
 
 
 def message_of(main: Callable[[], Awaitable[object]]) -> str:
     """Return the message of the deadlock that `main` ends in."""
     with pytest.raises(DeadlockError) as caught:
-        run_virtual(main, budgets=Budgets(deadlock_grace=0, deadlock_patience=0))
+        run_virtual(main, budgets=NO_GRACE)
     return str(caught.value)
 
 
@@ -58,7 +61,7 @@ Link = Callable[[Ring, int], Coroutine[Any, Any, None]]
 @pytest.mark.parametrize("links", [2, 3])
 @pytest.mark.parametrize("link", [await_next, gather_next, shield_next, wait_for_next, wait_next])
 @pytest.mark.parametrize("is_outside", [False, True])
-def test_a_ring_of_tasks(link: Link, links: int, is_outside: bool) -> None:
+def test_a_ring_of_tasks(link: Link, links: int, is_outside: bool, caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         ring: Ring = []
         for index in range(links):
@@ -68,6 +71,26 @@ def test_a_ring_of_tasks(link: Link, links: int, is_outside: bool) -> None:
     text = message_of(main)
     cycle = " -> ".join(f"'link {index}'" for index in [*range(links), 0])
     assert f"cycle: {cycle}" in text
+    gc.collect()
+    assert [record.getMessage() for record in caplog.records] == [], "nothing is left unretrieved"
+
+
+def test_a_ring_elsewhere_keeps_nobody_from_unwinding() -> None:
+    log: list[str] = []
+
+    async def main() -> None:
+        ring: Ring = []
+        ring += [asyncio.create_task(await_next(ring, index)) for index in range(2)]
+        try:
+            await idle()
+        finally:
+            await asyncio.sleep(5)
+            log.append("cleaned up")
+
+    with asyncio.Runner(loop_factory=lambda: VirtualEventLoop(budgets=NO_GRACE)) as runner:
+        with pytest.raises(DeadlockError):
+            runner.run(main())
+        assert log == ["cleaned up"]
 
 
 def test_a_ring_unwinds() -> None:

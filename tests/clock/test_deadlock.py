@@ -291,6 +291,18 @@ def test_another_error_of_the_clean_up_is_the_cause() -> None:
     assert isinstance(caught.value.__cause__, LookupError)
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_an_interrupt_of_the_clean_up_is_not_hidden(error: type[BaseException]) -> None:
+    async def main() -> None:
+        try:
+            await idle()
+        finally:
+            raise error
+
+    with pytest.raises(error):
+        run_virtual(main, budgets=NO_GRACE)
+
+
 def test_a_clean_up_that_is_stuck_as_well() -> None:
     log: list[str] = []
 

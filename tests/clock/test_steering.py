@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import threading
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_uno.clock import VirtualClock
-from pytest_uno.core.errors import ClockError
+from pytest_uno.core.errors import ClockError, DeadlockError
 from tests.clock.naps import Naps, Trace
 from tests.clock.running import run_virtual
 from tests.clock.virtual_test import in_virtual_time, the_clock
@@ -162,6 +163,19 @@ async def test_a_cancelled_advance_leaves_nothing_behind() -> None:
     await asyncio.sleep(20)
     assert clock.time() == 24
     assert clock.jumps == 2
+
+
+def test_a_cancelled_advance_moves_time_no_further() -> None:
+    async def main() -> None:
+        clock = the_clock()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(3):
+                await clock.advance(10)
+        with clock.paused():
+            await asyncio.sleep(1)
+
+    with pytest.raises(DeadlockError, match=r"virtual time 3 s"):
+        run_virtual(main)
 
 
 @in_virtual_time

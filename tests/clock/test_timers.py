@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_uno.clock import VirtualEventLoop
 from tests.clock.running import run_virtual
 from tests.clock.virtual_test import in_virtual_time, the_clock
 
@@ -316,13 +317,13 @@ async def test_debug_mode_sees_the_same_time() -> None:
 
 def test_a_leap_is_no_slow_callback(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
-        asyncio.get_running_loop().set_debug(True)
-        asyncio.get_running_loop().slow_callback_duration = 30
         the_clock().leap(100)
         await asyncio.sleep(100)
+        the_clock().leap(100)
 
-    with caplog.at_level(logging.WARNING, "asyncio"):
-        run_virtual(main)
+    caplog.set_level(logging.WARNING, "asyncio")
+    with asyncio.Runner(loop_factory=VirtualEventLoop, debug=True) as runner:
+        runner.run(main())
     assert [record.getMessage() for record in caplog.records] == []
 
 
