@@ -78,6 +78,10 @@ class AsyncFixtures:
                 substitute_fixture_function(
                     fixturedef, _live_in_one_task(self._run, fixturedef, request, scope)
                 )
+        is_wider = fixturedef.scope != "function"
+        begin_clock, end_clock = self._run.shared_clocks.keep_for_teardown() if is_wider else (None, None)
+        if end_clock is not None:
+            request.addfinalizer(end_clock)
         begin_teardown = _own_teardown(request, owner)
         try:
             result = yield
@@ -90,7 +94,9 @@ class AsyncFixtures:
                 substitute_fixture_function(fixturedef, func)
                 unmark_async_fixture(flags)
         request.addfinalizer(begin_teardown)
-        if owner is not None and fixturedef.scope != "function":
+        if begin_clock is not None:
+            request.addfinalizer(begin_clock)
+        if owner is not None and is_wider:
             self._run.detection.retain(owner, result)
         return result
 

@@ -5,8 +5,9 @@ A loop that tests share is a virtual loop in either mode, switched while it does
 | while | it is on |
 |---|---|
 | a uno test's guard, that is function-scoped fixtures, test and their teardown | the test's clock |
-| wider fixtures of a uno test are set up or torn down | the clock of the run (`uno_clock`) |
+| wider fixtures of a uno test are set up | the clock of the run (`uno_clock`) |
 | another test runs: plain asyncio, or sync | real time |
+| a wider fixture is torn down | what it was set up on, whichever test is the last |
 """
 
 from __future__ import annotations
@@ -71,6 +72,27 @@ class SharedClocks:
         self._kind = kind
         for clock in self._clocks:
             _switch(clock, kind)
+
+    def keep_for_teardown(self) -> tuple[Callable[[], None], Callable[[], None]]:
+        """Let a wider fixture end on the kind of time on which it begins now.
+
+        Returns:
+            What to call before its teardown, and what to call after it.
+        """
+        kind = self._kind
+        before: list[tuple[VirtualClock, bool]] = []
+
+        def begin() -> None:
+            for clock in self._clocks:
+                before.append((clock, clock.is_virtual))
+                _switch(clock, kind)
+
+        def end() -> None:
+            while before:
+                clock, was_virtual = before.pop()
+                _switch(clock, "virtual" if was_virtual else "real")
+
+        return begin, end
 
     def give_back(self, clock: VirtualClock) -> None:
         """Put one loop on what the others are on, when a test is over."""
