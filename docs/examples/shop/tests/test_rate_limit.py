@@ -37,17 +37,20 @@ async def test_no_minute_has_more_turns_than_allowed(uno_clock: VirtualClock) ->
 
 async def test_who_came_first_goes_first() -> None:
     limit = RateLimit(1, per=60)
-    served: list[int] = []
+    served: list[str] = []
 
-    async def wait(customer: int) -> None:
+    async def come(customer: str, at: float) -> None:
+        await asyncio.sleep(at)
         await limit.wait_for_turn()
         served.append(customer)
 
     async with asyncio.TaskGroup() as group:
-        for customer in range(5):
-            group.create_task(wait(customer))
+        # Bob comes at the very moment at which the turn that Ada waits for is free, and wakes before her.
+        group.create_task(come("Bob", at=60))
+        assert limit.try_turn() == 0
+        group.create_task(come("Ada", at=1))
 
-    assert served == [0, 1, 2, 3, 4]
+    assert served == ["Ada", "Bob"]
 
 
 async def test_who_does_not_wait_is_told_for_how_long(uno_clock: VirtualClock) -> None:
