@@ -14,6 +14,7 @@ In this order:
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,6 @@ from pytest_uno.core.errors import (
 if TYPE_CHECKING:
     from pytest_uno.clock.failure import RunFailure
     from pytest_uno.clock.outside_work import OutsideWork
-    from pytest_uno.clock.reasons import Reason
     from pytest_uno.clock.virtual_clock import VirtualClock
     from pytest_uno.clock.virtual_loop import VirtualEventLoop
 
@@ -178,7 +178,7 @@ class Decision:
             else:
                 return None
             if now - begun > budgets.stall:
-                return self._stall(reasons)
+                return self._stall(reason.label for reason in reasons)
             if outside.threads.change_silently:
                 wait = min(wait, slice_)
                 slice_ = min(2 * slice_, _LONGEST_SLICE)
@@ -200,8 +200,8 @@ class Decision:
             return []
         return None if clock.time() >= clock.next_target() else self._time_out()
 
-    def _stall(self, reasons: list[Reason]) -> Events:
-        names = ", ".join(sorted({reason.label for reason in reasons}))
+    def _stall(self, labels: Iterable[str]) -> Events:
+        names = ", ".join(sorted(set(labels)))
         return self._fail(
             ClockStallError,
             compose_message(
@@ -221,10 +221,10 @@ class Decision:
         root = self._failure.root
         if root is None or root.done():
             return selector.wait(None)  # `run_forever`: somebody outside drives it
-        if self._outside.futures.has_unfinished_work():
+        if work := self._outside.futures.unfinished_work():
             if (events := selector.wait(clock.budgets.stall)) or self._loop.has_ready_callbacks():
                 return events
-            return self._stall(self._outside.reasons(monotonic(), clock.budgets))
+            return self._stall(work)
         last_chance = 0.0
         if selector.may_have_events() or len(active_threads()) > 1:
             last_chance = clock.budgets.deadlock_grace

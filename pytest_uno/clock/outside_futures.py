@@ -80,10 +80,10 @@ class OutsideFutures:
             _sweep(noted)
             self._sweep_at[bare] = _FIRST_SWEEP + 2 * len(noted)
 
-    def has_unfinished_work(self) -> bool:
-        """Say whether outside work is under way that will certainly end, awaited or not."""
+    def unfinished_work(self) -> list[str]:
+        """Return the labels of outside work that is under way and will certainly end, awaited or not."""
         _sweep(self._outside)
-        return any(noted.kind == WORK for noted in self._outside)
+        return [noted.label for noted in self._outside if noted.kind == WORK]
 
     def reasons(self, look: Look, threads_waiting_for_us: int) -> Iterator[Reason]:
         """Yield what holds the clock.

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pytest_uno.clock import Budgets, VirtualClock, VirtualEventLoop, register_external_package
-from pytest_uno.core.errors import ClockError
+from pytest_uno.core.errors import ClockError, ClockStallError, ClockTimeoutError
 from tests.clock.running import run_virtual
 from tests.clock.virtual_test import WatchedSelector, in_virtual_time, the_clock
 
@@ -174,6 +174,75 @@ def test_a_task_in_the_background_holds_nothing() -> None:
     clock = held_by_a_wait_of("other_driver", is_background=True)
     assert clock.held == 0
     assert clock.time() == 0.002
+
+
+def flowing(main: Callable[[], Coroutine[Any, Any, object]]) -> VirtualClock:
+    """Run `main` next to outside work whose patience is over: time flows at real speed."""
+    register_external_package("slow_driver")
+    wait = outside_wait("slow_driver")
+
+    async def call() -> None:
+        waiting = asyncio.create_task(wait(), name="waiting")
+        try:
+            await main()
+        finally:
+            waiting.cancel()
+
+    return run_virtual(call, budgets=Budgets(patience=0, quiet=0))[1]
+
+
+def test_time_flows_to_a_timer_and_no_further() -> None:
+    clock = flowing(lambda: asyncio.sleep(0.005))
+    assert clock.time() == 0.005
+    assert clock.held >= 0.005
+    assert clock.jumps == 0
+
+
+def test_time_flows_to_the_target_of_an_advance() -> None:
+    async def main() -> None:
+        napping = asyncio.create_task(asyncio.sleep(0.006))
+        await the_clock().advance(0.005)
+        assert not napping.done()
+        await napping
+
+    clock = flowing(main)
+    assert clock.time() == 0.006
+    assert clock.held >= 0.006
+
+
+def test_time_flows_to_the_deadline() -> None:
+    async def main() -> None:
+        the_clock().deadline = 0.005
+        await asyncio.sleep(60)
+
+    with pytest.raises(ClockTimeoutError, match=r"virtual time 0\.005 s"):
+        flowing(main)
+
+
+def test_paused_time_does_not_flow() -> None:
+    async def main() -> None:
+        clock = the_clock()
+        with clock.paused():
+            napping = asyncio.create_task(asyncio.sleep(0.001))
+            asyncio.get_running_loop().call_soon(print)
+            await asyncio.to_thread(print)
+            assert not napping.done()
+        assert clock.time() == 0
+        await napping
+
+    flowing(main)
+
+
+def test_work_in_the_background_may_still_end_a_wait() -> None:
+    register_external_package("late_driver")
+    wait = outside_wait("late_driver")
+
+    async def main() -> None:
+        the_clock().background(asyncio.create_task(wait(), name="listening"))
+        await asyncio.Event().wait()
+
+    with pytest.raises(ClockStallError, match=r"waited for: client\.py:wait\n"):
+        run_virtual(main, budgets=Budgets(stall=0.01))
 
 
 @pytest.mark.parametrize("name", ["some.driver", "", "some-driver"])

@@ -53,6 +53,27 @@ async def test_the_picture_shows_tasks_and_timers() -> None:
     napping.cancel()
 
 
+@in_virtual_time
+async def test_the_picture_says_what_is_known_about_a_task() -> None:
+    clock = the_clock()
+    clock.describe_task = lambda task: "of the test" if task is asyncio.current_task() else None
+    assert "[of the test]" in clock.picture()
+    clock.describe_task = None
+    assert "[the main task]" in clock.picture()
+    assert "no timer" in clock.picture()
+
+
+@in_virtual_time
+async def test_a_clock_begins_anew() -> None:
+    clock = the_clock()
+    await asyncio.sleep(5)
+    clock.deadline = 10
+    clock.reset()
+    assert (clock.start, clock.time(), clock.elapsed, clock.jumps) == (5, 5, 0, 0)
+    await asyncio.sleep(10)
+    assert clock.elapsed == 10
+
+
 # ------------------------------------------------------------------ advance
 
 

@@ -169,6 +169,27 @@ def test_a_signal_comes() -> None:
     run_virtual(main, selector=selector, budgets=LONG_FOR_OUTSIDERS)
 
 
+@pytest.mark.parametrize("is_held", [False, True])
+def test_an_interrupt_comes(is_held: bool) -> None:
+    selector = WatchedSelector()
+    log: list[str] = []
+    threads: list[threading.Thread] = []
+
+    async def main() -> None:
+        with the_clock().hold() if is_held else contextlib.nullcontext():
+            threads.append(act_once_the_loop_waits(selector, lambda: os.kill(os.getpid(), signal.SIGINT)))
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(0)
+                log.append("cleaned up")
+
+    with pytest.raises(KeyboardInterrupt):
+        run_virtual(main, selector=selector, budgets=LONG)
+    assert log == ["cleaned up"]
+    threads[0].join()
+
+
 def test_a_client_comes() -> None:
     selector = WatchedSelector()
     replies: list[bytes] = []
