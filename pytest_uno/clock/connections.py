@@ -174,11 +174,14 @@ class Connections:
     Attributes:
         traffic: one number, the count of sends and receives on all of them.
         last_outside_traffic: the number of the last traffic with the outside, as of the last look.
+        expects_reply: something was sent to the outside that was not answered yet, as of the last look.
+        heard_at: the real moment at which the outside last said something, as of the last look; 0 if never.
     """
 
     def __init__(self) -> None:
         self.traffic = [0]
         self.last_outside_traffic = 0
+        self.expects_reply = False
         self._open: weakref.WeakSet[VirtualSocketTransport] = weakref.WeakSet()
         self._by_address: weakref.WeakValueDictionary[_Address, VirtualSocketTransport] = (
             weakref.WeakValueDictionary()
@@ -223,6 +226,8 @@ class Connections:
         """Yield what holds the clock."""
         patience, quiet = look.budgets.patience, look.budgets.quiet
         self.last_outside_traffic = 0
+        self.expects_reply = False
+        self.heard_at = 0.0
         unix_in_flight = 0
         unix_since = 0.0
         for transport in list(self._open):
@@ -248,10 +253,12 @@ class Connections:
                 continue
             self.last_outside_traffic = max(self.last_outside_traffic, counter.last_traffic)
             if counter.expects_reply or transport.has_unsent_bytes:
+                self.expects_reply = True
                 yield Reason(self._sent_at(counter, look), patience, False, "reply from outside")
                 continue
             if counter.received_at is None:
                 counter.received_at = look.now
+            self.heard_at = max(self.heard_at, counter.received_at)
             echo = max(quiet, 2 * counter.latency)
             if look.now - counter.received_at < echo and look.test_waits_for_more_than_time():
                 yield Reason(counter.received_at, echo, False, "connection that just spoke")

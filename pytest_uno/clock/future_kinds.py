@@ -20,7 +20,16 @@ import types
 
 from pytest_uno.core.errors import compose_message
 
-__all__ = ["BARE", "DURABLE", "KINDS", "LISTENING", "WORK", "kind_of", "register_external_package"]
+__all__ = [
+    "BARE",
+    "DURABLE",
+    "KINDS",
+    "LISTENING",
+    "NETWORK",
+    "WORK",
+    "kind_of",
+    "register_external_package",
+]
 
 DURABLE = 0
 """The loop itself finishes it: another task, or a timer."""
@@ -33,6 +42,12 @@ LISTENING = 2
 
 BARE = 3
 """A plain future of unknown code: the loop's own, unless traffic from outside came after its creation."""
+
+NETWORK = 4
+"""A future of a package that speaks through this loop's own connections, as a server or as a client.
+
+It counts while a reply is expected from outside, and is a plain future otherwise: both ends may be in this loop.
+"""
 
 _EXTERNAL_PACKAGES = {
     *(
@@ -47,10 +62,12 @@ _EXTERNAL_PACKAGES = {
         "pymongo",
         "motor",
     ),
-    *("redis", "valkey", "aiohttp", "httpcore", "websockets", "grpc", "asyncssh"),
-    *("aiokafka", "aio_pika", "aiormq", "nats", "zmq"),
+    *("redis", "valkey", "grpc", "aiokafka", "zmq"),
 }
 """Top-level packages whose bare futures are finished from outside the loop."""
+
+_NETWORK_PACKAGES = {"aiohttp", "httpcore", "websockets", "asyncssh", "aio_pika", "aiormq", "nats"}
+"""Top-level packages whose bare futures are finished by what comes through connections of the loop."""
 
 _Kind = int | dict[str | None, int]
 
@@ -105,7 +122,12 @@ def kind_of(frame: types.FrameType) -> int:
 
 def _learn(frame: types.FrameType) -> int:
     module: str = frame.f_globals.get("__name__") or ""
-    kind = WORK if module.partition(".")[0] in _EXTERNAL_PACKAGES else BARE
+    package = module.partition(".")[0]
+    kind = BARE
+    if package in _EXTERNAL_PACKAGES:
+        kind = WORK
+    elif package in _NETWORK_PACKAGES:
+        kind = NETWORK
     KINDS[frame.f_code.co_filename] = kind
     return kind
 
@@ -132,5 +154,5 @@ def register_external_package(name: str) -> None:
             )
         )
     _EXTERNAL_PACKAGES.add(name)
-    for file in [file for file, kind in KINDS.items() if kind == BARE]:
+    for file in [file for file, kind in KINDS.items() if kind in (BARE, NETWORK)]:
         del KINDS[file]  # learnt before the package was known

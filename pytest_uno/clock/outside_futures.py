@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_uno.clock.asyncio_internals import callbacks_of, socket_transport
 from pytest_uno.clock.connections import Connections, VirtualSocketTransport
-from pytest_uno.clock.future_kinds import BARE, LISTENING, WORK
+from pytest_uno.clock.future_kinds import BARE, LISTENING, NETWORK, WORK
 from pytest_uno.clock.reasons import Reason
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class OutsideFutures:
 
     def note(self, future: asyncio.Future[Any], kind: int, frame: types.FrameType) -> None:
         """Note a future that was just made by code in `frame`."""
-        bare = kind == BARE
+        bare = kind in (BARE, NETWORK)
         noted = self._bare if bare else self._outside
         noted.append(_Noted(future, kind, frame, self._connections.traffic[0]))
         if len(noted) > self._sweep_at[bare]:
@@ -137,21 +137,27 @@ class OutsideFutures:
             yield Reason(since, quiet, False, noted.label)
 
     def late_answers(self, look: Look, last_outside_traffic: int) -> Iterator[Reason]:
-        """Yield the plain futures of unknown code that are still open after later traffic from outside.
+        """Yield the plain futures that what comes through an outside connection may finish.
 
-        The rest of the answer may be on its way.
+        Those of network packages while a reply is expected and for a while after a part of it, and those of unknown
+        code that are still open after later traffic from outside: the rest of the answer may be on its way.
         """
         if not last_outside_traffic or not self._bare:
             return
+        budgets = look.budgets
         _sweep(self._bare)
         for noted in self._bare:
-            if noted.traffic < last_outside_traffic and self._matters(noted):
-                yield Reason(
-                    noted.begin(look.now),
-                    look.budgets.patience,
-                    look.test_waits_for_more_than_time(),
-                    f"future made in {noted.code.co_name}, traffic from outside since",
-                )
+            is_network = noted.kind == NETWORK
+            if not (is_network or noted.traffic < last_outside_traffic) or not self._matters(noted):
+                continue
+            if not is_network:
+                label = f"future made in {noted.code.co_name}, traffic from outside since"
+                flows = look.test_waits_for_more_than_time()
+                yield Reason(noted.begin(look.now), budgets.patience, flows, label)
+            elif self._connections.expects_reply:
+                yield Reason(noted.begin(look.now), budgets.patience, True, noted.label)
+            elif look.test_waits_for_more_than_time():
+                yield Reason(self._connections.heard_at, budgets.patience, False, noted.label)
 
 
 def _sweep(noted: list[_Noted]) -> None:

@@ -20,7 +20,9 @@ def real_server(handler: Handler) -> Generator[tuple[str, int], None, None]:
     Args:
         handler: serves one connection.
     """
-    listener = socket.create_server(("127.0.0.1", 0))
+    # asyncio turns the delay of small packets off where the protocol is given.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
     started = threading.Event()
     ends: list[Callable[[], object]] = []
 
