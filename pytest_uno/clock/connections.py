@@ -38,17 +38,27 @@ class SocketCounter:
         received_at: the real moment at which the last piece was first seen; None until then.
         latency: real seconds of the slowest reply so far.
         last_traffic: the loop-wide number of the last traffic here; 0 without any.
+        exchange_began: the number of what was received last before the request that is or was answered.
     """
 
     __slots__ = (
-        *("expects_reply", "last_traffic", "latency", "received", "received_at", "sent", "sent_at"),
+        *(
+            "exchange_began",
+            "expects_reply",
+            "last_traffic",
+            "latency",
+            "received",
+            "received_at",
+            "sent",
+            "sent_at",
+        ),
         *("_socket", "_traffic", "__weakref__"),
     )
 
     def __init__(self, sock: socket.socket, traffic: list[int]) -> None:
         self._socket = sock
         self._traffic = traffic
-        self.sent = self.received = self.last_traffic = 0
+        self.sent = self.received = self.last_traffic = self.exchange_began = 0
         self.expects_reply = False
         self.sent_at: float | None = None
         self.received_at: float | None = 0.0
@@ -59,6 +69,8 @@ class SocketCounter:
 
     def _count_sent(self, size: int) -> int:
         self.sent += size
+        if not self.expects_reply:
+            self.exchange_began = self.last_traffic
         self.expects_reply = True
         self.sent_at = None
         self._traffic[0] += 1
@@ -173,9 +185,7 @@ class Connections:
 
     Attributes:
         traffic: one number, the count of sends and receives on all of them.
-        last_outside_traffic: the number of the last traffic with the outside, as of the last look.
-        expects_reply: something was sent to the outside that was not answered yet, as of the last look.
-        heard_at: the real moment at which the outside last said something, as of the last look; 0 if never.
+        exchanges: the connections with the outside on which anything was said, as of the last look.
     """
 
     def __init__(self) -> None:
@@ -225,9 +235,7 @@ class Connections:
     def reasons(self, look: Look) -> Iterator[Reason]:
         """Yield what holds the clock."""
         patience, quiet = look.budgets.patience, look.budgets.quiet
-        self.last_outside_traffic = 0
-        self.expects_reply = False
-        self.heard_at = 0.0
+        self.exchanges: list[SocketCounter] = []
         unix_in_flight = 0
         unix_since = 0.0
         for transport in list(self._open):
@@ -251,14 +259,13 @@ class Connections:
                 elif partner.counter.received > counter.sent:
                     counter.sent = partner.counter.received  # `loop.sendfile` sends past the counter
                 continue
-            self.last_outside_traffic = max(self.last_outside_traffic, counter.last_traffic)
+            if counter.last_traffic:
+                self.exchanges.append(counter)
             if counter.expects_reply or transport.has_unsent_bytes:
-                self.expects_reply = True
                 yield Reason(self._sent_at(counter, look), patience, False, "reply from outside")
                 continue
             if counter.received_at is None:
                 counter.received_at = look.now
-            self.heard_at = max(self.heard_at, counter.received_at)
             echo = max(quiet, 2 * counter.latency)
             if look.now - counter.received_at < echo and look.test_waits_for_more_than_time():
                 yield Reason(counter.received_at, echo, False, "connection that just spoke")

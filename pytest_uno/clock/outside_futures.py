@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from pytest_uno.clock.asyncio_internals import callbacks_of, socket_transport
-from pytest_uno.clock.connections import Connections, VirtualSocketTransport
+from pytest_uno.clock.connections import Connections, SocketCounter, VirtualSocketTransport
 from pytest_uno.clock.future_kinds import BARE, LISTENING, NETWORK, WORK
 from pytest_uno.clock.reasons import Reason
 
@@ -136,28 +136,39 @@ class OutsideFutures:
         else:
             yield Reason(since, quiet, False, noted.label)
 
-    def late_answers(self, look: Look, last_outside_traffic: int) -> Iterator[Reason]:
+    def late_answers(self, look: Look) -> Iterator[Reason]:
         """Yield the plain futures that what comes through an outside connection may finish.
 
-        Those of network packages while a reply is expected and for a while after a part of it, and those of unknown
-        code that are still open after later traffic from outside: the rest of the answer may be on its way.
+        A future that was made before the last exchange of request and reply began has outlived the one before: what it
+        waits for is something else.
         """
-        if not last_outside_traffic or not self._bare:
+        exchanges = self._connections.exchanges
+        if not exchanges or not self._bare:
             return
-        budgets = look.budgets
         _sweep(self._bare)
         for noted in self._bare:
-            is_network = noted.kind == NETWORK
-            if not (is_network or noted.traffic < last_outside_traffic) or not self._matters(noted):
-                continue
-            if not is_network:
-                label = f"future made in {noted.code.co_name}, traffic from outside since"
-                flows = look.test_waits_for_more_than_time()
-                yield Reason(noted.begin(look.now), budgets.patience, flows, label)
-            elif self._connections.expects_reply:
-                yield Reason(noted.begin(look.now), budgets.patience, True, noted.label)
-            elif look.test_waits_for_more_than_time():
-                yield Reason(self._connections.heard_at, budgets.patience, False, noted.label)
+            if self._matters(noted):
+                for counter in exchanges:
+                    if counter.exchange_began <= noted.traffic:
+                        yield from self._late_answer(noted, counter, look)
+
+    @staticmethod
+    def _late_answer(noted: _Noted, counter: SocketCounter, look: Look) -> Iterator[Reason]:
+        patience, quiet = look.budgets.patience, look.budgets.quiet
+        heard = counter.received_at or look.now
+        is_network = noted.kind == NETWORK
+        if is_network and counter.expects_reply:
+            yield Reason(noted.begin(look.now), patience, True, noted.label)
+        elif is_network:
+            if look.test_waits_for_more_than_time():
+                yield Reason(heard, patience, False, noted.label)
+        elif noted.traffic < counter.last_traffic:  # code that is not known: only what came later counts
+            flows = look.test_waits_for_more_than_time()
+            label = f"future made in {noted.code.co_name}, traffic from outside since"
+            if counter.expects_reply:
+                yield Reason(noted.begin(look.now), patience, flows, label)
+            else:
+                yield Reason(heard, patience if flows else quiet, False, label)
 
 
 def _sweep(noted: list[_Noted]) -> None:

@@ -102,7 +102,7 @@ class OutsideWork:
             reasons += [Reason(now, inf, True, label) for label in self.holds.values()]
             reasons += self.futures.reasons(look, self.threads.count_waiting_for_loop())
             reasons += self.connections.reasons(look)
-            reasons += self.futures.late_answers(look, self.connections.last_outside_traffic)
+            reasons += self.futures.late_answers(look)
             reasons += self.descriptors.reasons(look)
             self.is_noted = bool(self.holds or self.futures or self.connections or self.descriptors)
         return reasons

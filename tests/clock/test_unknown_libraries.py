@@ -14,7 +14,7 @@ import pytest
 
 from pytest_uno.clock import register_external_package
 from pytest_uno.clock.budgets import Budgets
-from tests.clock.outside_server import real_server
+from tests.clock.outside_server import connection_to, real_server
 from tests.clock.running import run_virtual
 from tests.clock.tickers import PATIENT, at_once, running_clock, ticking
 
@@ -149,6 +149,36 @@ def test_a_bare_future_is_waited_for_after_traffic_from_outside() -> None:
 
     with real_server(answer_slowly) as address:
         assert run_virtual(main, budgets=Budgets(patience=30.0, quiet=0.001))[0] == b"one two three."
+
+
+@pytest.mark.parametrize("requests", [1, 3])
+def test_a_bare_future_of_the_loops_own_is_not_taken_for_a_request(requests: int) -> None:
+    """Traffic with the outside, and long after it something else that only time brings."""
+
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            writer.write(line)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        latch: asyncio.Future[None] = loop.create_future()
+        waiting = asyncio.create_task(asyncio.wait_for(latch, None))
+        happens = asyncio.Event()
+        async with connection_to(address) as (reader, writer):
+            for _ in range(requests):
+                writer.write(b"question\n")
+                await reader.readline()
+                await asyncio.sleep(60)
+            loop.call_later(3600, happens.set)
+            await happens.wait()
+            latch.set_result(None)
+            await waiting
+
+    budgets = Budgets(patience=0.1, stall=10.0)
+    with real_server(echo) as address:
+        _, clock = run_virtual(main, budgets=budgets)
+    assert clock.time() == 3600 + requests * 60
+    assert clock.held < budgets.stall
 
 
 def test_a_bare_future_within_the_loop_holds_nothing() -> None:
