@@ -101,7 +101,7 @@ def test_a_thread_longer_than_the_patience_under_a_longer_time_limit() -> None:
                 return loop.time()
 
     called_at, clock = run_virtual(main, budgets=IMPATIENT)
-    assert 0 < called_at < 5
+    assert called_at < 5
     assert clock.held > IMPATIENT.patience
 
 
