@@ -10,18 +10,40 @@ import asyncio
 import contextvars
 import sys
 import warnings
-from collections.abc import Callable
-from typing import Any, cast
+from asyncio import futures, timeouts
+from collections.abc import Callable, Mapping
+from types import AsyncGeneratorType
+from typing import Any, TypeAlias, cast
 
 __all__ = [
+    "ON_TIMEOUT",
+    "WAKE_UP",
+    "AsyncGenerator",
+    "arguments_of",
     "callback_of",
+    "closes_generator",
     "context_of",
     "coroutine_of",
     "forget_exception",
     "forget_pending",
+    "has_open_transport",
+    "is_open_generator",
+    "reader_and_writer",
+    "shorten_traceback",
+    "signal_handle",
     "task_context",
+    "timers_of",
     "warning_sink",
+    "wheels_of",
 ]
+
+AsyncGenerator: TypeAlias = "AsyncGeneratorType[Any, Any]"
+
+WAKE_UP: Callable[..., object] | None = getattr(futures, "_set_result_unless_cancelled", None)
+"""The callback of the timers of `asyncio.sleep` (3.11 to 3.15)."""
+
+ON_TIMEOUT: object = getattr(timeouts.Timeout, "_on_timeout", None)
+"""The callback of the timers of `asyncio.timeout` (3.11 to 3.15), a function."""
 
 
 def context_of(handle: object) -> contextvars.Context | None:
@@ -44,6 +66,122 @@ def callback_of(handle: object) -> Callable[..., object] | None:
         handle: what a loop hands to its exception handler.
     """
     return cast("Callable[..., object] | None", getattr(handle, "_callback", None))
+
+
+def arguments_of(handle: object) -> tuple[object, ...]:
+    """Return the arguments of a handle's callback; none of one that was cancelled.
+
+    `Handle._args` (3.11 to 3.15).
+
+    Args:
+        handle: a handle of a loop.
+    """
+    return cast("tuple[object, ...] | None", getattr(handle, "_args", None)) or ()
+
+
+def timers_of(loop: asyncio.AbstractEventLoop) -> list[asyncio.TimerHandle]:
+    """Return the timers that are scheduled on a loop, cancelled ones among them, in no order.
+
+    `BaseEventLoop._scheduled` (3.11 to 3.15), a heap; other loops show none.
+
+    Args:
+        loop: any loop.
+    """
+    return list(cast("list[asyncio.TimerHandle]", getattr(loop, "_scheduled", ())))
+
+
+def shorten_traceback(handle: object) -> None:
+    """Leave our own frame out of the place that debug mode keeps with a handle.
+
+    `Handle._source_traceback` (3.11 to 3.15).
+
+    Args:
+        handle: what the loop has just made for us.
+    """
+    frames: list[object] | None = getattr(handle, "_source_traceback", None)
+    if frames:
+        del frames[-1]
+
+
+def reader_and_writer(
+    loop: asyncio.AbstractEventLoop, descriptor: int
+) -> tuple[asyncio.Handle | None, asyncio.Handle | None]:
+    """Return the handles that a loop runs when a descriptor is ready.
+
+    `BaseSelectorEventLoop._selector` (3.11 to 3.15); its data are the two. Other loops show none.
+
+    Args:
+        loop: any loop.
+        descriptor: the number.
+    """
+    selector: Any = getattr(loop, "_selector", None)
+    keys: Mapping[Any, Any] | None = None if selector is None else selector.get_map()
+    key = None if keys is None else keys.get(descriptor)  # a closed selector has no map
+    return (None, None) if key is None or key.data is None else key.data
+
+
+def signal_handle(loop: asyncio.AbstractEventLoop, signum: int) -> asyncio.Handle | None:
+    """Return the handle that a loop runs at a signal.
+
+    `_UnixSelectorEventLoop._signal_handlers` (3.11 to 3.15); other loops show none.
+
+    Args:
+        loop: any loop.
+        signum: the signal.
+    """
+    handlers: Mapping[int, asyncio.Handle] = getattr(loop, "_signal_handlers", None) or {}
+    return handlers.get(signum)
+
+
+def has_open_transport(loop: asyncio.AbstractEventLoop, protocol: object) -> bool:
+    """Say whether a protocol has a connection that nobody has closed.
+
+    `BaseSelectorEventLoop._transports` (3.11 to 3.15) is by descriptor; other loops show none. With TLS,
+    `SSLProtocol._app_protocol` (3.11 to 3.15) is the user's.
+
+    Args:
+        loop: any loop.
+        protocol: the protocol.
+    """
+    transports: Mapping[int, Any] = getattr(loop, "_transports", None) or {}
+    for transport in list(transports.values()):
+        direct = transport.get_protocol()
+        if protocol in (direct, getattr(direct, "_app_protocol", None)) and not transport.is_closing():
+            return True
+    return False
+
+
+def wheels_of(loop: asyncio.AbstractEventLoop) -> tuple[object, ...]:
+    """Return what a loop itself has opened: its selector, and the sockets that wake it up.
+
+    `BaseSelectorEventLoop._selector`, `_ssock` and `_csock` (3.11 to 3.15).
+
+    Args:
+        loop: any loop.
+    """
+    wheels = [getattr(loop, name, None) for name in ("_selector", "_ssock", "_csock")]
+    return tuple(wheel for wheel in wheels if wheel is not None)
+
+
+def is_open_generator(loop: asyncio.AbstractEventLoop, generator: AsyncGenerator) -> bool:
+    """Say whether a generator is one that a loop would close at its end.
+
+    `BaseEventLoop._asyncgens` (3.11 to 3.15); the generator of another loop is not in it.
+
+    Args:
+        loop: any loop.
+        generator: the generator.
+    """
+    return generator in getattr(loop, "_asyncgens", ()) and generator.ag_frame is not None
+
+
+def closes_generator(coroutine: object) -> bool:
+    """Say whether a task closes an async generator, as those that a loop makes for dropped ones do.
+
+    Args:
+        coroutine: what the task runs.
+    """
+    return type(coroutine).__name__ == "async_generator_athrow"
 
 
 def coroutine_of(task: asyncio.Task[Any]) -> object:

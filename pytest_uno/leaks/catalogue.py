@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pytest_uno.leaks.async_generators import OpenGenerators
+from pytest_uno.leaks.event_loops import EventLoops
 from pytest_uno.leaks.judging import FurtherDetector, Ledger
+from pytest_uno.leaks.readers_and_signals import Registrations
 from pytest_uno.leaks.sites import Sites
 from pytest_uno.leaks.task_births import TaskBirths
+from pytest_uno.leaks.timers import Timers
 
 __all__ = ["make_further_detectors"]
 
@@ -17,4 +21,9 @@ def make_further_detectors(sites: Sites, births: TaskBirths, ledger: Ledger) -> 
         births: knows the tasks, and the test that runs.
         ledger: takes what comes up between judgements.
     """
-    return ()
+    return (
+        EventLoops(sites, births, ledger),
+        OpenGenerators(sites, births, ledger),
+        Registrations(sites, births),
+        Timers(sites, births),
+    )

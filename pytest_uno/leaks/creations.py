@@ -58,11 +58,12 @@ class Creations(Generic[T]):
     def __len__(self) -> int:
         return len(self._by_id)
 
-    def note(self, thing: T) -> Creation[T]:
-        """Note an object that was just made; the caller's caller made it.
+    def note(self, thing: T, site: Site | None = None) -> Creation[T]:
+        """Note an object that was just made.
 
         Args:
             thing: the object; must take weak references.
+            site: where; None if the caller's caller made it.
         """
         key = id(thing)
 
@@ -71,7 +72,7 @@ class Creations(Generic[T]):
             if creation is not None and self._dropped is not None:
                 self._dropped(creation)
 
-        site = self._sites.capture() or self._sites.capture_library()
+        site = site or self._sites.capture() or self._sites.capture_library()
         creation = Creation(weakref.ref(thing, gone), OWNER.get() or self._current(), site)
         self._by_id[key] = creation
         return creation

@@ -66,6 +66,31 @@ RULES: Mapping[str, Rule] = MappingProxyType(
                 "put `await` before the call, or hand it to a task; `close()` it if it is not wanted",
             ),
             Rule(
+                "UNO202",
+                "open-asyncgen",
+                "an async generator was begun and then left suspended",
+                "iterate it in `async with contextlib.aclosing(...)`, or call `await generator.aclose()`",
+            ),
+            Rule(
+                "UNO203",
+                "timer",
+                "a timer was still scheduled when its owner ended",
+                "keep the handle that `call_later` returns, and `cancel()` it",
+            ),
+            Rule(
+                "UNO204",
+                "reader-or-signal",
+                "a reader, writer or signal handler of the event loop was not removed",
+                "call `remove_reader`, `remove_writer` or `remove_signal_handler` in a `finally`, "
+                "before the descriptor is closed",
+            ),
+            Rule(
+                "UNO205",
+                "event-loop",
+                "an event loop was made and not closed",
+                "use `asyncio.run` or `with asyncio.Runner()`, or `close()` the loop in a `finally`",
+            ),
+            Rule(
                 "UNO501",
                 "resource",
                 "a resource of a manager was still open when its owner ended",

@@ -11,12 +11,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from pytest_uno.clock.virtual_loop import VirtualEventLoop
 from pytest_uno.leaks.asyncio_internals import forget_exception, forget_pending
 
-__all__ = ["can_turn", "reap", "settle", "turn"]
+__all__ = ["can_turn", "reap", "settle", "settle_by_turns", "turn"]
+
+T = TypeVar("T")
 
 _TURNS = 10
 """Turns of the loop that are given to anything: a cancelled task that awaits a few things in its cleanup
@@ -80,6 +82,25 @@ def settle(
         turn(loop)
         pending = list(suspects())
     return pending
+
+
+def settle_by_turns(loop: asyncio.AbstractEventLoop, suspects: Callable[[], list[T]]) -> list[T]:
+    """Give suspects a few turns of the loop to end, and no time: what closes a connection ends its timers soon.
+
+    Args:
+        loop: the loop; one that cannot be run is left alone.
+        suspects: names those that have not ended yet; asked again and again.
+
+    Returns:
+        Those that have not ended.
+    """
+    found = suspects()
+    turns = 0
+    while found and turns < _TURNS and can_turn(loop):
+        turn(loop)
+        turns += 1
+        found = suspects()
+    return found
 
 
 def reap(

@@ -65,11 +65,15 @@ class Sites:
             {_posix(str(root)).rstrip("/") + "/", _posix(os.path.realpath(root)).rstrip("/") + "/"}
         )
 
-    def capture(self) -> Site:
-        """Record up to three of the user's frames, from the caller's caller outwards, or none."""
+    def capture(self, start: types.FrameType | None = None) -> Site:
+        """Record up to three of the user's frames, or none.
+
+        Args:
+            start: where to begin, outwards; the caller's caller if None.
+        """
         kinds = self._kinds
         site: Site = []
-        frame: types.FrameType | None = _getframe(2)
+        frame: types.FrameType | None = start or _getframe(2)
         while frame is not None:
             code = frame.f_code
             try:
@@ -84,6 +88,23 @@ class Sites:
                     return site
             frame = frame.f_back
         return self._capture_behind_greenlet(site)
+
+    def capture_innermost(self, frame: types.FrameType | None) -> Site:
+        """Record the innermost of the user's frames, or none, for what is made too often for three.
+
+        Args:
+            frame: where to begin, outwards.
+        """
+        kinds = self._kinds
+        while frame is not None:
+            code = frame.f_code
+            kind = kinds.get(code.co_filename)
+            if kind is None:
+                kind = self._kind_of(code.co_filename)
+            if kind:
+                return [] if kind == _END else [code, frame.f_lasti]
+            frame = frame.f_back
+        return self._capture_behind_greenlet([])[:2]
 
     def capture_library(self) -> Site:
         """Record the innermost frame that is not ours, for code that no frame of the user's has called."""
