@@ -6,7 +6,7 @@ import math
 import threading
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_uno.clock import VirtualClock
@@ -233,12 +233,14 @@ def trace_of(program: list[list[float]], *steps: float) -> tuple[Trace, float]:
 MILLISECONDS = st.integers(min_value=0, max_value=5000)
 
 
+@settings(deadline=None)
 @given(programs(), MILLISECONDS, MILLISECONDS)
 def test_two_advances_are_one(program: list[list[float]], first: int, second: int) -> None:
     at_once = trace_of(program, (first + second) / 1000)
     assert trace_of(program, first / 1000, second / 1000) == at_once
 
 
+@settings(deadline=None)
 @given(programs())
 def test_advancing_is_sleeping(program: list[list[float]]) -> None:
     async def main() -> Trace:

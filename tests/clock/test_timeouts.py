@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 
 import anyio
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_uno import timeout
@@ -104,6 +104,7 @@ def test_no_time_at_all(limit: Limit) -> None:
     run_virtual(main)
 
 
+@settings(deadline=None)
 @given(st.floats(min_value=1e-9, max_value=1e5), st.floats(min_value=1e-9, max_value=1e5))
 def test_the_shorter_of_limit_and_sleep_ends_the_block(limit: float, sleep: float) -> None:
     async def main() -> float:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_uno.clock import VirtualEventLoop
@@ -56,6 +56,7 @@ async def test_cancelled_timers_between_leave_the_order_alone() -> None:
     assert order == kept
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(min_value=0, max_value=4), st.booleans()), max_size=60))
 def test_timers_run_by_deadline_and_then_by_age(timers: list[tuple[int, bool]]) -> None:
     async def main() -> list[int]:
@@ -119,6 +120,7 @@ def test_the_smallest_sleep_takes_a_nanosecond(start: float, delay: float) -> No
     assert clock.jumps == 1
 
 
+@settings(deadline=None)
 @given(MOMENTS, st.floats(min_value=0, max_value=1, exclude_min=True))
 def test_a_positive_delay_moves_time_even_while_others_are_busy(start: float, delay: float) -> None:
     async def main() -> None:
@@ -134,6 +136,7 @@ def test_a_positive_delay_moves_time_even_while_others_are_busy(start: float, de
     run_virtual(main, start=start)
 
 
+@settings(deadline=None)
 @given(MOMENTS, st.floats(min_value=0, max_value=1e6))
 def test_a_loop_that_sleeps_until_a_deadline_ends(start: float, distance: float) -> None:
     async def main() -> int:
@@ -148,6 +151,7 @@ def test_a_loop_that_sleeps_until_a_deadline_ends(start: float, distance: float)
     assert run_virtual(main, start=start)[0] <= 3
 
 
+@settings(deadline=None)
 @given(MOMENTS, st.lists(st.floats(min_value=0, max_value=1e-6), min_size=1, max_size=8))
 def test_no_timer_runs_before_its_deadline(start: float, delays: list[float]) -> None:
     async def main() -> None:
@@ -169,6 +173,7 @@ def test_no_timer_runs_before_its_deadline(start: float, delays: list[float]) ->
     run_virtual(main, start=start)
 
 
+@settings(deadline=None)
 @given(st.floats(min_value=0, max_value=1e6))
 def test_a_nanosecond_is_told_from_the_next(start: float) -> None:
     async def main() -> list[float]:
