@@ -115,6 +115,7 @@ class TestGuard:
                     run.detection.unwatch_loop(self._loop)
                 self._loop.set_exception_handler(self._handler)
             self._clock.end()
+            test.clock = None  # each knows the other
             current_manager.reset(self._manager_token)
             OWNER.reset(self._owner_token)
             run.test = None

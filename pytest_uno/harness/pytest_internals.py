@@ -9,7 +9,7 @@ error somewhere inside a test; the version cap in pyproject.toml is what the tes
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -48,6 +48,7 @@ __all__ = [
     "substitute_fixture_function",
     "test_loop_scope",
     "unmark_async_fixture",
+    "with_loop_factory",
 ]
 
 RUNNER_MODULE = "pytest_asyncio.plugin"
@@ -58,7 +59,10 @@ POLICY_FIXTURE = "event_loop_policy"
 SCOPES = ("session", "package", "module", "class", "function")
 """pytest's scopes, the widest first."""
 
-_PLUGIN_NAMES = ("PytestAsyncioFunction", "_function_scoped_runner", "_session_scoped_runner")
+_PLUGIN_NAMES = (
+    *("PytestAsyncioFunction", "_asyncio_loop_factory", "event_loop_policy"),
+    *("_function_scoped_runner", "_session_scoped_runner"),
+)
 _ITEM_NAMES = ("item_subclass_for", "_from_function", "_loop_scope", "_synchronization_target_attr")
 
 
@@ -127,6 +131,26 @@ def loop_factory(item: pytest.Item) -> Callable[[], asyncio.AbstractEventLoop] |
     """Return the user's loop factory for this item; pytest-asyncio passes it as a parameter."""
     callspec = getattr(item, "callspec", None)
     return None if callspec is None else callspec.params.get("_asyncio_loop_factory")
+
+
+def with_loop_factory(
+    func: Callable[..., Any],
+    choose: Callable[
+        [Any, Callable[[], asyncio.AbstractEventLoop] | None], Callable[[], asyncio.AbstractEventLoop] | None
+    ],
+) -> Callable[..., Iterator[Any]]:
+    """Let a runner fixture of pytest-asyncio make its loop with another factory.
+
+    Args:
+        func: the fixture's function.
+        choose: returns the factory, from the policy in force and the user's factory.
+    """
+
+    def scoped_runner(event_loop_policy: Any, _asyncio_loop_factory: Any, **others: Any) -> Iterator[Any]:
+        factory = choose(event_loop_policy, _asyncio_loop_factory)
+        yield from func(event_loop_policy=event_loop_policy, _asyncio_loop_factory=factory, **others)
+
+    return scoped_runner
 
 
 def set_up_item(item: pytest.Function, *, own_runner: bool) -> None:

@@ -18,6 +18,7 @@ from pytest_uno.harness.fixtures import CLOCK_FIXTURE, GUARD, GUARD_FIXTURE
 from pytest_uno.harness.guard import TestGuard
 from pytest_uno.harness.light_runner import PATIENCE, LightRunner
 from pytest_uno.harness.loop_making import (
+    LoopFactory,
     check_virtual_time,
     describe_factory,
     factory_of_own_loop,
@@ -40,6 +41,7 @@ from pytest_uno.harness.pytest_internals import (
     substitute_fixture_function,
     test_loop_scope,
     unmark_async_fixture,
+    with_loop_factory,
 )
 from pytest_uno.harness.run_state import RunState, is_judged, is_uno_test, options_of
 from pytest_uno.harness.verdict import Verdicts
@@ -223,12 +225,13 @@ class TestRunner:
             if light is not None:
                 substitute_fixture_function(fixturedef, _returning(light))
             elif options is not None and (options.clock == "virtual" or CLOCK_FIXTURE in item.fixturenames):
-                substitute_fixture_function(fixturedef, _with_virtual_loop(func, is_for_uno=True))
+                substitute_fixture_function(fixturedef, with_loop_factory(func, _for_uno))
             try:
                 return (yield)
             finally:
                 substitute_fixture_function(fixturedef, func)
-        substitute_fixture_function(fixturedef, _with_virtual_loop(func, is_for_uno=is_uno_test(item)))
+        make = _for_uno if is_uno_test(item) else factory_of_shared_loop
+        substitute_fixture_function(fixturedef, with_loop_factory(func, make))
         try:
             runner = yield
         finally:
@@ -335,14 +338,8 @@ class TestRunner:
         uninstall_wall_clock()
 
 
-def _with_virtual_loop(func: Callable[..., Any], *, is_for_uno: bool) -> Callable[..., Iterator[Any]]:
-    """Let pytest-asyncio's runner fixture make its loop of our class, where that is not for the user to say."""
-
-    def scoped_runner(event_loop_policy: Any, _asyncio_loop_factory: Any, **others: Any) -> Iterator[Any]:
-        factory = factory_of_shared_loop(event_loop_policy, _asyncio_loop_factory, is_for_uno=is_for_uno)
-        yield from func(event_loop_policy=event_loop_policy, _asyncio_loop_factory=factory, **others)
-
-    return scoped_runner
+def _for_uno(policy: Any, factory: LoopFactory | None) -> LoopFactory | None:
+    return factory_of_shared_loop(policy, factory, is_for_uno=True)
 
 
 def _returning(runner: LightRunner) -> Callable[..., LightRunner]:

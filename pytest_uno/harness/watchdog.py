@@ -18,13 +18,13 @@ import contextlib
 import signal
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any
 
 from pytest_uno.clock.await_graph import capture_await_graph
+from pytest_uno.clock.real_time import monotonic
 from pytest_uno.core.errors import compose_message
 from pytest_uno.harness.pytest_internals import Failed
 
@@ -78,7 +78,7 @@ class Watch:
         label: Callable[[asyncio.Task[Any]], str | None],
     ) -> None:
         self.seconds = seconds
-        self.deadline = time.monotonic() + seconds
+        self.deadline = monotonic() + seconds
         self.done = threading.Event()
         self.fired = False
         self.message = ""
@@ -186,7 +186,7 @@ class Watchdog:
                     return
                 watch = self._watch
                 self._wakes_at = float("inf") if watch is None else watch.deadline
-                left = self._wakes_at - time.monotonic()
+                left = self._wakes_at - monotonic()
                 if watch is None or left > 0:
                     self._changed.wait(None if watch is None else left)
                     continue

@@ -212,10 +212,19 @@ def test_uvloop(project: Any) -> None:
     async def test_leaks():
         asyncio.create_task(asyncio.sleep(60))
         await asyncio.sleep(0)
+
+    @pytest.mark.uno_async
+    async def test_virtual(): ...
+
+    @pytest.mark.uno_async(clock="real", loop_scope="session", timeout=0.02)
+    async def test_late():
+        await asyncio.sleep(60)
     """
     )
-    assert project.outcomes(result) == {"passed": 1, "failed": 1}
+    assert project.outcomes(result) == {"passed": 1, "failed": 2, "errors": 1}
     result.stdout.fnmatch_lines(["*UNO101*"])
+    result.stdout.fnmatch_lines(["*the loop uvloop.Loop has no virtual time*"])
+    result.stdout.fnmatch_lines(["*ClockTimeoutError: not finished after 0.02 s of real time*"])
 
 
 def test_a_policy_fixture_is_honoured(project: Any) -> None:
