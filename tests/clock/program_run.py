@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.clock.random_programs import Body, Program, Step
 
-__all__ = ["Entry", "ProgramRun"]
+__all__ = ["ProgramRun"]
 
 Entry = tuple[int, str, str]
 STRANGE = 20  # rounds of cancellation after the last possible timer; more than one is rare
@@ -114,7 +114,8 @@ class ProgramRun:
             assert number < STRANGE, f"these tasks ignore {STRANGE} cancellations: {waiting}"
             for task in waiting:
                 task.cancel()
-            await asyncio.sleep(self._tick)
+            until = self._start + (self._end + 1 + number) * self._tick
+            await asyncio.sleep(until - self._loop.time() if self._absolute else self._tick)
 
     def _note(self, who: str, what: str) -> None:
         tick = math.floor((self._loop.time() - self._start) / self._tick + 1e-6)
