@@ -51,7 +51,7 @@ def factory_of_own_loop(factory: LoopFactory | None, *, needs_clock: bool) -> Lo
 
 
 def factory_of_shared_loop(
-    policy: Any, factory: LoopFactory | None, *, is_for_uno: bool
+    policy: Any, factory: LoopFactory | None, *, is_for_uno: bool = False
 ) -> LoopFactory | None:
     """Return what makes a loop that pytest-asyncio owns, and that tests of any kind may share.
 
