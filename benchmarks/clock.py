@@ -67,13 +67,18 @@ def no_collection() -> Iterator[None]:
         gc.enable()
 
 
-async def sleep_in_a_row(count: int = SLEEPS) -> float:
+async def sleep_in_a_row() -> float:
     """Return sequential sleeps for each real second."""
+    return SLEEPS / await time_sleeps(SLEEPS, time.perf_counter)
+
+
+async def time_sleeps(count: int, clock: Callable[[], float]) -> float:
+    """Return the seconds that sequential sleeps take by that clock."""
     with no_collection():
-        started = time.perf_counter()
+        started = clock()
         for _ in range(count):
             await asyncio.sleep(1)
-        return count / (time.perf_counter() - started)
+        return clock() - started
 
 
 async def sleep_in_many_tasks() -> float:
@@ -94,12 +99,12 @@ async def sleep_in_many_tasks() -> float:
 
 
 async def sleep_among_idle_tasks() -> tuple[float, float]:
-    """Return the microseconds of a jump with no idle task and with many."""
-    alone = 1e6 / await sleep_in_a_row(JUMPS)
+    """Return the microseconds of the processor for a jump with no idle task and with many."""
+    alone = 1e6 / JUMPS * await time_sleeps(JUMPS, time.process_time)
     never = asyncio.Event()
     tasks = [asyncio.create_task(never.wait()) for _ in range(IDLE_TASKS)]
     await asyncio.sleep(1)
-    among = 1e6 / await sleep_in_a_row(JUMPS)
+    among = 1e6 / JUMPS * await time_sleeps(JUMPS, time.process_time)
     never.set()
     await asyncio.wait(tasks)
     return alone, among
