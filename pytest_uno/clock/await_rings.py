@@ -89,19 +89,18 @@ def _one_of_each_ring(tasks: list[asyncio.Task[Any]]) -> list[asyncio.Task[Any]]
 
 def _wake_cancelled(task: asyncio.Task[Any], message: str) -> None:
     awaited = waiter_of(task)
-    for callback, context in callback_entries(awaited):
-        if awaited is not None and getattr(callback, "__self__", None) is task:
-            awaited.remove_done_callback(callback)
-            if gathered(awaited) is not None:
-                awaited.add_done_callback(_retrieve)
-            loop = task.get_loop()
-            cancelled: asyncio.Future[None] = asyncio.Future(loop=loop)
-            cancelled.cancel(message)
-            loop.call_soon(callback, cancelled, context=context)
-            break
+    assert awaited is not None, "it is part of a ring"
+    entries = callback_entries(awaited)
+    for wake_up, context in [entry for entry in entries if getattr(entry[0], "__self__", None) is task]:
+        awaited.remove_done_callback(wake_up)
+        if gathered(awaited) is not None:
+            awaited.add_done_callback(_retrieve)
+        loop = task.get_loop()
+        cancelled: asyncio.Future[None] = asyncio.Future(loop=loop)
+        cancelled.cancel(message)
+        loop.call_soon(wake_up, cancelled, context=context)
 
 
-def _retrieve(gathering: asyncio.Future[Any]) -> None:
+def _retrieve(gathering: asyncio.Future[Any]) -> object:
     """Take the error of a `gather` that nobody awaits any more: else asyncio reports it."""
-    if not gathering.cancelled():
-        gathering.exception()
+    return gathering.cancelled() or gathering.exception()

@@ -11,7 +11,9 @@ import pytest
 
 from pytest_uno import DeadlockError
 from pytest_uno.clock import Budgets, VirtualEventLoop
+from pytest_uno.clock.await_rings import leads_to
 from tests.clock.running import run_virtual
+from tests.clock.virtual_test import the_clock
 
 NO_GRACE = Budgets(deadlock_grace=0, deadlock_patience=0)
 
@@ -156,3 +158,21 @@ def test_the_clean_up_of_a_ring_is_not_cancelled() -> None:
 
     message_of(main)
     assert log == ["cleaned up"] * 3
+
+
+def test_where_a_cancellation_leads() -> None:
+    async def pass_on(task: asyncio.Task[None]) -> None:
+        await task
+
+    async def main() -> None:
+        last, other = asyncio.create_task(idle()), asyncio.create_task(idle())
+        gathering = asyncio.gather(*(asyncio.create_task(pass_on(last)) for _ in range(2)))
+        await the_clock().settle()
+        assert leads_to(gathering, [last])
+        assert leads_to(last, [last])
+        assert not leads_to(gathering, [other])
+        assert not leads_to(gathering, [])
+        other.cancel()
+        gathering.cancel()
+
+    run_virtual(main)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import math
 import sys
 from collections.abc import Awaitable, Callable
@@ -320,13 +321,15 @@ def test_a_clean_up_that_is_stuck_as_well() -> None:
     assert log == ["given up"]
 
 
-def test_a_task_that_cannot_be_ended_does_not_hang_the_run() -> None:
+def test_a_task_that_cannot_be_ended_does_not_hang_the_run(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         for _ in range(5):
             with contextlib.suppress(asyncio.CancelledError):
                 await idle()
 
     message_of(main)
+    gc.collect()  # asyncio logs here that the task is destroyed, and not in a later test
+    assert "Task was destroyed but it is pending!" in caplog.text
 
 
 def test_the_loop_can_be_used_again() -> None:
