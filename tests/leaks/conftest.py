@@ -18,9 +18,9 @@ ROOT = Path(__file__).parents[2]
 class Bench:
     """A loop under detection, and tests on it, as the harness does it."""
 
-    def __init__(self) -> None:
+    def __init__(self, make_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
         self.detection = LeakDetection(root=ROOT)
-        self.loop = asyncio.new_event_loop()
+        self.loop = make_loop()
         self.loop.set_exception_handler(self._handle)
         self.unhandled: list[dict[str, Any]] = []
         self.detection.install()
@@ -58,8 +58,9 @@ class Bench:
 
 
 @pytest.fixture
-def bench() -> Iterator[Bench]:
-    bench = Bench()
+def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    """Detection on asyncio's own loop, or on what an indirect parameter makes."""
+    bench = Bench(getattr(request, "param", asyncio.new_event_loop))
     yield bench
     bench.close()
 
