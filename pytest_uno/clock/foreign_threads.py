@@ -122,9 +122,7 @@ class ForeignThreads:
             self._find_new()
         if not self._foreign:
             return
-        frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]
         for thread, foreign in list(self._foreign.items()):
-            frame = frames.get(foreign.identifier)
             if not thread.is_alive():
                 del self._foreign[thread]
             elif foreign.probe is not None:
@@ -134,8 +132,8 @@ class ForeignThreads:
                     )
                 else:
                     foreign.works_since = None
-            elif frame is not None:
-                doing = what_it_does(frame, look.budgets.patience)
+            else:
+                doing = _look_at(foreign.identifier, look.budgets.patience)
                 if doing is Doing.PARKED:
                     foreign.works_since = None
                 elif doing is Doing.LISTEN:
@@ -163,3 +161,10 @@ class ForeignThreads:
                 continue
             self._foreign[thread] = _Foreign(identifier, probe)
         self._known = list(active.values())
+
+
+def _look_at(identifier: int, patience: float) -> Doing:
+    # The frames must not be kept: among them is that of this very call, and such a cycle would keep alive, until the
+    # collector runs, whatever any thread has in its variables.
+    frame = sys._current_frames().get(identifier)  # pyright: ignore[reportPrivateUsage]
+    return Doing.PARKED if frame is None else what_it_does(frame, patience)

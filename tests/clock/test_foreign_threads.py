@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import queue
 import selectors
 import socket
 import socketserver
 import threading
 import time
+import weakref
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -147,6 +149,36 @@ def test_a_busy_thread_is_given_up_while_the_test_only_sleeps() -> None:
     assert clock.time() == 24 * 3600
     assert any("busy" in reason for reason in clock.held_by)
     assert clock.held < 10 * 0.1  # once, not for each sleep
+
+
+def test_what_threads_have_in_their_variables_is_not_kept() -> None:
+    class Variable:
+        pass
+
+    kept: list[weakref.ref[Variable]] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        called = asyncio.Event()
+
+        def work() -> None:
+            variable = Variable()
+            kept.append(weakref.ref(variable))
+            time.sleep(0.05)
+            loop.call_soon_threadsafe(called.set)
+
+        with running_thread(work):
+            await called.wait()
+
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        _, clock = run_virtual(main, budgets=PATIENT)
+        assert clock.held > 0
+        assert [one() for one in kept] == [None]
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 # ------------------------------------------------------------------ workers with a queue
