@@ -171,6 +171,13 @@ def _ends(sock: socket.socket) -> _Address | None:
         return None
 
 
+def _name(sock: socket.socket) -> Any:
+    try:
+        return sock.getsockname()[:2]
+    except OSError:
+        return None
+
+
 def _has_peer_in_process(sock: socket.socket) -> bool:
     """Ask who is at the other end of a unix socket; Linux only, elsewhere it counts as outside."""
     try:
@@ -193,6 +200,7 @@ class Connections:
         self.last_outside_traffic = 0
         self.expects_reply = False
         self._open: weakref.WeakSet[VirtualSocketTransport] = weakref.WeakSet()
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._by_address: weakref.WeakValueDictionary[_Address, VirtualSocketTransport] = (
             weakref.WeakValueDictionary()
         )
@@ -221,6 +229,10 @@ class Connections:
         """Return the descriptors of connections with both ends in this process."""
         return {t.descriptor for t in list(self._open) if t.is_within_process or self.partner(t) is not None}
 
+    def note_socket(self, sock: socket.socket) -> None:
+        """Note a plain socket that is used with the loop's `sock_*` methods."""
+        self._sockets.add(sock)
+
     def is_socket_within_process(self, sock: socket.socket) -> bool:
         """Say whether the other end of a plain socket is known to be in this process.
 
@@ -230,7 +242,13 @@ class Connections:
         if sock.family == getattr(socket, "AF_UNIX", None):
             return _has_peer_in_process(sock)
         ends = _ends(sock)
-        return ends is not None and (ends[1], ends[0]) in self._by_address
+        if ends is None:
+            return False
+        mine, its = ends
+        # A socket with the other end's address is the other end itself, or listens for it.
+        return (its, mine) in self._by_address or any(
+            _name(other) == its for other in list(self._sockets) if other is not sock
+        )
 
     def reasons(self, look: Look) -> Iterator[Reason]:
         """Yield what holds the clock."""

@@ -38,12 +38,11 @@ class _Noted:
         name = frame.f_code.co_name
         self.is_from_thread = name == "wrap_future"
         self.source: object = None
-        if kind == LISTENING:
-            # asyncio's own frames: StreamReader._wait_for_data, and the loop's sock_* methods.
-            if name == "_wait_for_data":
-                self.source = socket_transport(frame.f_locals["self"])
-            elif name.startswith("sock_"):
-                self.source = frame.f_locals.get("sock")
+        # asyncio's own frames: StreamReader._wait_for_data, and the loop's sock_* methods.
+        if kind == LISTENING and name == "_wait_for_data":
+            self.source = socket_transport(frame.f_locals["self"])
+        elif kind in (LISTENING, WORK) and name.startswith("sock_"):
+            self.source = frame.f_locals.get("sock")
 
     def begin(self, now: float) -> float:
         """Return the moment at which it first counted."""
@@ -75,7 +74,9 @@ class OutsideFutures:
         """Note a future that was just made by code in `frame`."""
         bare = kind in (BARE, NETWORK)
         noted = self._bare if bare else self._outside
-        noted.append(_Noted(future, kind, frame, self._connections.traffic[0]))
+        noted.append(new := _Noted(future, kind, frame, self._connections.traffic[0]))
+        if isinstance(new.source, socket.socket):
+            self._connections.note_socket(new.source)
         if len(noted) > self._sweep_at[bare]:
             _sweep(noted)
             self._sweep_at[bare] = _FIRST_SWEEP + 2 * len(noted)
@@ -128,7 +129,9 @@ class OutsideFutures:
                 yield Reason(since, look.budgets.patience, True, noted.label)
                 return
             quiet = max(quiet, 2 * source.counter.latency) if source.counter.last_traffic else 0.0
-        elif isinstance(source, socket.socket) and self._connections.is_socket_within_process(source):
+        elif isinstance(source, socket.socket) and (
+            noted.code.co_name == "sock_accept" or self._connections.is_socket_within_process(source)
+        ):
             yield Reason(since, quiet, False, noted.label)
             return
         if look.test_waits_for_more_than_time():

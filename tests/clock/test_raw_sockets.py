@@ -144,6 +144,37 @@ def test_the_loops_socket_methods_within_the_loop() -> None:
     assert clock.held < BRIEFLY.patience
 
 
+def test_a_server_with_the_loops_socket_methods_takes_its_virtual_time() -> None:
+    async def serve(listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            connection, _ = await loop.sock_accept(listener)
+            with connection:
+                data = await loop.sock_recv(connection, 1000)
+                await asyncio.sleep(3600)
+                await loop.sock_sendall(connection, data)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            listener.setblocking(False)
+            serving = asyncio.create_task(serve(listener))
+            for _ in range(3):
+                with socket.socket() as client:
+                    client.setblocking(False)
+                    await loop.sock_connect(client, listener.getsockname())
+                    await loop.sock_sendall(client, b"question")
+                    assert await loop.sock_recv(client, 1000) == b"question"
+            happens = asyncio.Event()
+            loop.call_later(3600, happens.set)
+            await happens.wait()
+            serving.cancel()
+
+    _, clock = run_virtual(main, budgets=BRIEFLY)
+    assert clock.time() == 4 * 3600
+    assert clock.held < BRIEFLY.patience
+
+
 def test_the_loops_socket_methods_with_a_thread() -> None:
     async def main() -> bytes:
         loop = asyncio.get_running_loop()
