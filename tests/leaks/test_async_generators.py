@@ -332,7 +332,5 @@ def test_the_innermost_frame_is_the_user_s(bench: Any, line_of: LineOf) -> None:
     assert finding.target == "every_second"
     (finding,) = bench.run_test(left_by_the_generator_that_iterates_it)
     assert finding.target == "ticks"
-    assert [frame.function.rpartition(".")[2] for frame in finding.created] == [
-        "first",
-        "left_by_the_generator_that_iterates_it",
-    ]
+    functions = [frame.function.rpartition(".")[2] for frame in finding.created]
+    assert (functions[0], functions[-1]) == ("first", "left_by_the_generator_that_iterates_it")

@@ -144,7 +144,7 @@ def test_a_callback_with_a_variable_that_is_deleted_is_looked_at(bench: Any) -> 
         variable: Callable[[], None] = late
 
         def tick() -> None:
-            variable()
+            variable()  # noqa: F821 - it is gone by then
 
         asyncio.get_running_loop().call_later(60, tick)
         del variable
