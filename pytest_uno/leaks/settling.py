@@ -27,6 +27,9 @@ needs some."""
 _GRACE = 0.02
 """Real seconds that are given to what is being cancelled."""
 
+_NAP = 0.001
+"""Real seconds between two looks."""
+
 _REAPING = 0.25
 """Real seconds within which a cancelled task must end."""
 
@@ -72,13 +75,18 @@ def settle(
     pending = list(suspects())
     if not can_turn(loop):
         return pending
-    turns, end = 0, now() + _GRACE
+    turns, passed = 0, 0.0
     while pending and turns < _TURNS:
         turn(loop)
         turns += 1
         pending = list(suspects())
-    while any(task.cancelling() for task in pending) and now() < end:
-        _let_pass(loop, 0.001, sleep)
+    # What the turns take does not count: on a busy machine they would use up all of it.
+    while any(task.cancelling() for task in pending) and passed < _GRACE:
+        begun = now()
+        sleep(_NAP)
+        nap = max(_NAP, now() - begun)
+        passed += nap
+        _let_flow(loop, nap)
         turn(loop)
         pending = list(suspects())
     return pending
@@ -133,7 +141,8 @@ def reap(
         if pending:
             if now() >= end:
                 break
-            _let_pass(loop, 0.0005, sleep)
+            sleep(_NAP / 2)
+            _let_flow(loop, _NAP / 2)
     for task in ended:
         forget_exception(task)
     for task in pending:
@@ -141,7 +150,7 @@ def reap(
     return pending
 
 
-def _let_pass(loop: asyncio.AbstractEventLoop, seconds: float, sleep: Callable[[float], None]) -> None:
-    sleep(seconds)
+def _let_flow(loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+    """Let virtual time flow as far as real time has passed."""
     if isinstance(loop, VirtualEventLoop) and loop.clock.is_virtual:
         loop.clock.leap(seconds)

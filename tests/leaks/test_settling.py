@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
+import pytest
+
+from pytest_uno.clock import VirtualEventLoop
 from pytest_uno.leaks.settling import can_turn, reap, settle
 
 
@@ -57,4 +61,26 @@ def test_reaping_is_bounded() -> None:
     stop = True
     task.cancel()
     loop.run_until_complete(asyncio.wait([task]))
+    loop.close()
+
+
+@pytest.mark.parametrize("make_loop", [asyncio.SelectorEventLoop, VirtualEventLoop])
+@pytest.mark.parametrize("seconds", [0.002, 60])
+def test_what_is_being_cancelled_gets_a_moment_of_the_loops_time(
+    make_loop: Callable[[], asyncio.AbstractEventLoop], seconds: float
+) -> None:
+    loop = make_loop()
+
+    async def end_slowly() -> None:
+        try:
+            await asyncio.sleep(600)
+        finally:
+            await asyncio.sleep(seconds)
+
+    task = loop.create_task(end_slowly())
+    loop.run_until_complete(asyncio.sleep(0))
+    task.cancel()
+    left = settle(loop, lambda: [] if task.done() else [task])
+    assert left == ([task] if seconds > 1 else [])
+    assert reap(loop, left) == []
     loop.close()
