@@ -17,6 +17,7 @@ import asyncio
 import contextlib
 import dataclasses
 import weakref
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,7 +26,7 @@ from pytest_uno.leaks.coroutines import AnyCoroutine, NeverAwaited
 from pytest_uno.leaks.hooks import hook_table
 from pytest_uno.leaks.judging import Detector, Judgement, Ledger, Suspect
 from pytest_uno.leaks.loop_errors import LoopErrors
-from pytest_uno.leaks.model import Finding, Frame, OwnerInfo
+from pytest_uno.leaks.model import Finding, OwnerInfo, with_place
 from pytest_uno.leaks.owners import Owner
 from pytest_uno.leaks.resources import OpenResources
 from pytest_uno.leaks.retention import find_retained, walk
@@ -98,7 +99,9 @@ class LeakDetection:
         )
         self._young_kinds = self._exceptions.young_kinds | self._coroutines.young_kinds
         self._young = YoungObjects(self._young_kinds)
+        self._off_loops = (self._resources, *(each for each in self._further if not each.on_loops))
         self._holders: dict[Owner, list[object]] = {}
+        self._has_ended_fixtures = False
         self._has_new_holders = False
         self._has_unjudged = False
 
@@ -120,7 +123,7 @@ class LeakDetection:
         for detector in self._further:
             detector.clear()
         self._holders.clear()
-        self._has_new_holders = self._has_unjudged = False
+        self._has_new_holders = self._has_unjudged = self._has_ended_fixtures = False
 
     def watch_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         """Record the tasks that a loop makes from now on.
@@ -178,6 +181,7 @@ class LeakDetection:
             owner: the fixture; one without values does not matter.
         """
         self._holders.pop(owner, None)
+        self._has_ended_fixtures |= owner.scope != "function"
 
     def note_unjudged(self) -> None:
         """Take note that a test runs that is not judged: the next one that is must not pay for what it keeps.
@@ -220,7 +224,7 @@ class LeakDetection:
         try:
             suspects = self._tasks.compare(judgement)
             judgement.young = self._find_young(loop)
-            return self._judge(judgement, suspects)
+            return self._judge(judgement, suspects, self._detectors[1:])
         finally:
             self._young.close()
             self._births.current = None
@@ -240,7 +244,7 @@ class LeakDetection:
             What was left on the loop, and what ended owners have leaked elsewhere.
         """
         judgement = Judgement(loop, default_owner, loop_ends=True, wider=True)
-        return self._judge(judgement, self._tasks.compare(judgement))
+        return self._judge(judgement, self._tasks.compare(judgement), self._detectors[1:])
 
     def handle_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> bool:
         """Take what a loop hands to its exception handler.
@@ -261,10 +265,17 @@ class LeakDetection:
         return self._exceptions.handle(context) or self._loop_errors.handle(context)
 
     def drain(self) -> list[Finding]:
-        """Return what no judgement has taken, as what came up in the teardown of a wider fixture."""
+        """Return what no judgement has taken, as what a wider fixture has left off the loops that are judged."""
         if self._has_unjudged:
             self._ledger.forget_ended_tests()
-        return [_with_place(finding) for finding in self._ledger.take_all()]
+        findings: list[Finding] = []
+        if self._has_ended_fixtures:
+            self._has_ended_fixtures = False
+            loop = asyncio.SelectorEventLoop()
+            loop.close()  # what is on no loop needs none
+            judgement = Judgement(loop, Owner("session", ""), loop_ends=False)
+            findings = self._judge(judgement, [], self._off_loops)
+        return findings + [with_place(finding) for finding in self._ledger.take_all()]
 
     def _excuse(self, things: list[object]) -> None:
         self._coroutines.excuse(things)
@@ -284,8 +295,10 @@ class LeakDetection:
         owner = self._births.owner(task)
         return owner is not None and owner.kind == "test" and owner.ended
 
-    def _judge(self, judgement: Judgement, suspects: list[Suspect]) -> list[Finding]:
-        for detector in self._detectors[1:]:
+    def _judge(
+        self, judgement: Judgement, suspects: list[Suspect], detectors: Iterable[Detector]
+    ) -> list[Finding]:
+        for detector in detectors:
             suspects += detector.compare(judgement)
         judgement.young = []
         findings: list[Finding] = []
@@ -300,7 +313,7 @@ class LeakDetection:
             self._ledger.take(judgement)  # what the disposal has stirred up
         else:
             findings = self._ledger.take(judgement)
-        return [_with_place(finding) for finding in findings]
+        return [with_place(finding) for finding in findings]
 
     def _find_young(self, loop: asyncio.AbstractEventLoop) -> list[object]:
         """Find the coroutines and failed futures that the test made and that are more than garbage."""
@@ -377,14 +390,3 @@ class LeakDetection:
             for thing in held:
                 if id(thing) not in spared and self._coroutines.is_candidate(thing):
                     cast("AnyCoroutine", thing).close()
-
-
-def _with_place(finding: Finding) -> Finding:
-    """Name the owner's place where a finding has left no trace of its creation."""
-    if finding.created:
-        return finding
-    owner = finding.owner
-    frame = Frame(
-        owner.file or "<unknown>", owner.line or 1, owner.name or owner.kind, "", owner.file is not None
-    )
-    return dataclasses.replace(finding, created=(frame,))

@@ -50,6 +50,8 @@ class EventLoops(FurtherDetector):
         ledger: takes loops that are collected before they were closed.
     """
 
+    on_loops = False  # a loop is on no loop
+
     def __init__(self, sites: Sites, births: TaskBirths, ledger: Ledger) -> None:
         self._sites = sites
         self._births = births

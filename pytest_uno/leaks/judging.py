@@ -89,7 +89,13 @@ class FurtherDetector(Detector):
     """A detector that brings its own hooks, and is told about loops and about the end of a test and of the run.
 
     Each method but `compare` does nothing by default.
+
+    Attributes:
+        on_loops: what it watches belongs to loops; False has it asked after the last test of a wider fixture as well,
+            with a closed loop.
     """
+
+    on_loops: bool = True
 
     def hooks(self) -> tuple[Hook, ...]:
         """Return the process-wide hooks that the detector needs; asked once, before the first test."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_uno.leaks.owners import Owner, OwnerKind, describe_owner
 
-__all__ = ["Finding", "Frame", "OwnerInfo"]
+__all__ = ["Finding", "Frame", "OwnerInfo", "with_place"]
 
 _INSTALLATION = re.compile(r".*/(?:(?:site|dist)-packages|python3\.\d+)/")
 """The part of a library's path that differs from machine to machine."""
@@ -181,3 +181,18 @@ def _portable(frame: Frame) -> str:
     if frame.in_app:
         return frame.file
     return _INSTALLATION.sub("", frame.file.replace("\\", "/"))
+
+
+def with_place(finding: Finding) -> Finding:
+    """Name the owner's place where a finding has left no trace of its creation.
+
+    Args:
+        finding: the finding.
+    """
+    if finding.created:
+        return finding
+    owner = finding.owner
+    frame = Frame(
+        owner.file or "<unknown>", owner.line or 1, owner.name or owner.kind, "", owner.file is not None
+    )
+    return replace(finding, created=(frame,))
