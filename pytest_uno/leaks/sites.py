@@ -60,6 +60,7 @@ class Sites:
         paths = {sysconfig.get_path(key) for key in ("stdlib", "platstdlib", "purelib", "platlib")}
         paths |= {os.path.dirname(os.__file__), os.path.dirname(pytest_uno.__file__)}
         paths |= {os.path.realpath(path) for path in paths}
+        self._ours = _posix(os.path.dirname(pytest_uno.__file__)) + "/"
         self._libraries = tuple(_posix(path) + "/" for path in paths)
         self._roots = tuple(
             {_posix(str(root)).rstrip("/") + "/", _posix(os.path.realpath(root)).rstrip("/") + "/"}
@@ -109,8 +110,7 @@ class Sites:
     def capture_library(self) -> Site:
         """Record the innermost frame that is not ours, for code that no frame of the user's has called."""
         frame = _getframe(1)
-        ours = _posix(os.path.dirname(pytest_uno.__file__)) + "/"
-        while _posix(frame.f_code.co_filename).startswith(ours) and frame.f_back is not None:
+        while _posix(frame.f_code.co_filename).startswith(self._ours) and frame.f_back is not None:
             frame = frame.f_back
         return [frame.f_code, frame.f_lasti]
 

@@ -11,9 +11,11 @@ the middle generation only, and a test that makes such things all the time would
 comes after some ten thousand objects; and before a collection, by itself or by hand, moves the objects of
 the window out of it, a callback of the collector takes weak references to those of the wanted types.
 
-To look at an object's type means to fetch it from memory, so that the number of objects is what counts: the
-youngest generation is emptied at the start, and as long as no collection has happened since, it alone holds
-what the test made. For a small test that is all there is to do.
+To look at an object's type means to fetch it from memory, so that the number of objects is what counts. As
+long as no collection has happened since the start, the youngest generation alone holds what the test made,
+and for a small test that is all there is to look at. So it is emptied at the start if there is much in it,
+and gets room for what a test makes. It holds its objects in the order they were made: what stands before a
+mark that is made at the start is older than the test.
 
 A collector that the user has disabled stays disabled: nothing is collected then, and nothing moves. So the
 youngest generation grows without end, and is looked through only while that is cheap.
@@ -43,6 +45,10 @@ _CROWD = 500
 thousand, and the collection that the raised threshold has put off would have come by now."""
 
 
+_MUCH = 150
+"""Objects in the youngest generation that are too many to look through again with the next test. Emptying it each
+time costs more than it spares."""
+
 _TOO_MANY = 50_000
 """Objects in the youngest generation, with the collector disabled, that are too many to look through after a test."""
 
@@ -62,6 +68,7 @@ class YoungObjects:
         self._during: tuple[int, int, int] = (0, 0, 0)
         self._collections = 0
         self._young_collections = -1
+        self._mark: object = None
         self._moved: list[weakref.ref[object]] = []
         self._limit = _COMPACT_AT
         self._is_crowded = False
@@ -73,16 +80,22 @@ class YoungObjects:
         if self._before is not None:
             self.close()
         first, second, third = self._before = gc.get_threshold()
+        is_enabled = gc.isenabled()
+        # A threshold of zero means "never", which the user has chosen then.
         if len(self._generations) == 2:
+            present = gc.get_count()[0]
+            if is_enabled and present > _MUCH:
+                gc.collect(0)
+            elif is_enabled and first:
+                first += max(present, 0)
             self._during = (first, max(second, _ROOM // max(first, 1)), third)
         else:
-            # Zero means "never", which the user has chosen then.
             self._during = (first and max(first, _ROOM), second, third)
         gc.set_threshold(*self._during)
-        if len(self._generations) == 2 and gc.isenabled():
-            gc.collect(0)
-            self._young_collections = gc.get_stats()[0]["collections"]
-        self._collections = self._count_collections()
+        young, self._collections = self._count_collections()
+        if len(self._generations) == 2 and is_enabled:
+            self._young_collections = young
+            self._mark = []
         gc.callbacks.append(self._callback)
 
     def close(self) -> None:
@@ -94,7 +107,7 @@ class YoungObjects:
                 gc.callbacks.pop()
             elif self._callback in gc.callbacks:
                 gc.callbacks.remove(self._callback)
-        self._before = None
+        self._before = self._mark = None
         self._young_collections = -1
         if self._has_moved:
             self._moved.clear()
@@ -110,12 +123,13 @@ class YoungObjects:
         Args:
             older: also return those that were young before `open`.
         """
-        if self._count_collections() != self._collections:  # somebody has removed the callback
+        young, collections = self._count_collections()
+        if collections != self._collections:  # somebody has removed the callback
             self._has_moved = True
             return objects_of(self._kinds)
         found = [thing for ref in self._moved if (thing := ref()) is not None] if self._moved else []
-        if not older and gc.get_stats()[0]["collections"] == self._young_collections:
-            return found + _of_kinds(gc.get_objects(0), self._kinds)
+        if not older and young == self._young_collections:
+            return found + _of_kinds_after(self._mark, gc.get_objects(0), self._kinds)
         if gc.get_count()[0] > _TOO_MANY and not gc.isenabled():
             return found
         for generation in self._generations:
@@ -141,10 +155,11 @@ class YoungObjects:
             self._moved[:] = [ref for ref in self._moved if ref() is not None]
             self._limit = max(_COMPACT_AT, 2 * len(self._moved))
 
-    def _count_collections(self) -> int:
-        """Count the collections that move objects out of the window's generations."""
+    def _count_collections(self) -> tuple[int, int]:
+        """Count the collections of the youngest generation, and those that move objects out of the window."""
         stats = gc.get_stats()
-        return sum(generation["collections"] for generation in stats[self._generations[-1] :])
+        young, moving = stats[0]["collections"], stats[1]["collections"] + stats[2]["collections"]
+        return young, moving if len(self._generations) == 2 else young + moving
 
 
 def is_generational(collect: Callable[[int], object] = gc.collect) -> bool:
@@ -167,6 +182,18 @@ def objects_of(kinds: frozenset[type]) -> list[object]:
         kinds: the exact types.
     """
     return _of_kinds(gc.get_objects(), kinds)
+
+
+def _of_kinds_after(mark: object, objects: list[object], kinds: frozenset[type]) -> list[object]:
+    if kinds.isdisjoint(set(map(type, objects))):
+        return []
+    found: list[object] = []
+    for item in reversed(objects):
+        if item is mark:
+            break
+        if type(item) in kinds:
+            found.append(item)
+    return found[::-1]
 
 
 def _of_kinds(objects: list[object], kinds: frozenset[type]) -> list[object]:

@@ -58,6 +58,28 @@ def test_older_objects_are_not_looked_at() -> None:
     assert objects_of(KINDS) == [old]
 
 
+def test_older_objects_are_not_looked_at_while_they_are_young(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(young_objects, "_MUCH", 10**9)
+    gc.set_threshold(0, 10, 10)  # no collection tells them apart here
+    old = Thing()
+    window = YoungObjects(KINDS)
+    window.open()
+    new = [Thing() for _ in range(3)]
+    assert window.find() == new
+    window.close()
+    assert old.me is old
+
+
+def test_many_young_objects_are_collected_at_the_start() -> None:
+    window = YoungObjects(KINDS)
+    gc.set_threshold(0, 10, 10)  # nothing is collected by itself
+    kept = [Thing() for _ in range(3000)]
+    window.open()
+    assert len(gc.get_objects(0)) < 1000
+    window.close()
+    assert len(kept) == 3000
+
+
 def test_a_collection_by_hand_widens_the_window(window: YoungObjects) -> None:
     window.open()
     thing = Thing()
