@@ -114,14 +114,17 @@ class Adoption:
     def _give_asyncio_marker(self, node: pytest.Function, merged: Any) -> None:
         present = node.get_closest_marker("asyncio")
         kwargs = dict(present.kwargs) if present is not None else {}
-        kwargs.update({key: merged[key] for key in ("loop_scope", "loop_factories") if key in merged})
+        if merged:
+            kwargs.update({key: merged[key] for key in ("loop_scope", "loop_factories") if key in merged})
         if "loop_scope" not in kwargs and "scope" not in kwargs:
             scope = loop_scope_of_test(node)
             if scope != "function":
                 kwargs["loop_scope"] = scope
         marker = None
         if present is None or kwargs != present.kwargs:
-            key = tuple(sorted((name, _as_hashable(value)) for name, value in kwargs.items()))
+            key = (
+                tuple(sorted((name, _as_hashable(value)) for name, value in kwargs.items())) if kwargs else ()
+            )
             if key not in self._asyncio_marks:
                 self._asyncio_marks[key] = pytest.mark.asyncio(**kwargs)
             marker = self._asyncio_marks[key]

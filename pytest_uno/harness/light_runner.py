@@ -10,6 +10,7 @@ next test.
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # pyright: ignore[reportMissingImports]
 import asyncio
 import contextvars
 import signal
@@ -29,6 +30,13 @@ __all__ = ["PATIENCE", "LightRunner", "refuse_running_loop"]
 
 PATIENCE = 5.0
 """Seconds that tasks get to end when their loop closes; what leaks has been judged by then."""
+
+# What `signal.getsignal` and `signal.signal` call in the end. They first look for an enumeration member of each
+# argument and result, which is none, and costs a test as much as half of making a loop.
+_without_enums: Any = _signal
+_get_handler: Callable[[int], Any] = _without_enums.getsignal
+_set_handler: Callable[[int, Callable[[int, FrameType | None], Any]], Any] = _without_enums.signal
+_SIGINT = int(signal.SIGINT)
 
 T = TypeVar("T")
 
@@ -58,10 +66,10 @@ class LightRunner:
         self._interrupts = 0
         self._handles_sigint = (
             threading.current_thread() is threading.main_thread()
-            and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+            and _get_handler(_SIGINT) is signal.default_int_handler
         )
         if self._handles_sigint:
-            signal.signal(signal.SIGINT, self._interrupt)
+            _set_handler(_SIGINT, self._interrupt)
 
     def get_loop(self) -> asyncio.AbstractEventLoop:
         """Return the loop."""
@@ -121,7 +129,7 @@ class LightRunner:
                     loop.run_until_complete(loop.shutdown_default_executor())
         finally:
             if self._handles_sigint:
-                signal.signal(signal.SIGINT, signal.default_int_handler)
+                _set_handler(_SIGINT, signal.default_int_handler)
             asyncio.set_event_loop(None)
             loop.close()
 

@@ -54,9 +54,6 @@ class TestOptions:
     """Seconds of the test's clock; 0: any time."""
     real_timeout: float
     leaks: str
-    run_timeout: float
-    """The real-time budget of the whole run, which also holds for set-up and teardown, where a wider fixture may be
-    built that the marker of this one test knows nothing of."""
 
 
 def _one_of(allowed: tuple[str, ...]) -> Callable[[object], str | None]:
@@ -168,7 +165,8 @@ def merge_markers(item: pytest.Item) -> Mapping[str, Any] | None:
     """
     marks = _closest_first(item)
     for mark in marks:
-        check_marker(mark, item.nodeid)
+        if mark.args or mark.kwargs:
+            check_marker(mark, item.nodeid)
     if not marks:
         return {} if _is_wanted_by_auto_mode(item) else None
     if marks[0].args:
@@ -221,5 +219,4 @@ def resolve_options(item: pytest.Item, merged: Mapping[str, Any]) -> TestOptions
         timeout=float(merged.get("timeout", settings.timeout)),
         real_timeout=float(merged.get("real_timeout", settings.real_timeout)),
         leaks=merged.get("leaks", settings.leaks),
-        run_timeout=settings.real_timeout,
     )

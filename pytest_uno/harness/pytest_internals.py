@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Se
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from _pytest import runner as pytest_runner
 from _pytest.outcomes import Failed  # `pytest.fail.Exception` is no base class to type checkers
 from _pytest.unittest import TestCaseFunction
 
@@ -274,18 +275,15 @@ def run_test_phases(item: pytest.Item, nextitem: pytest.Item | None) -> None:
 
     `runtestprotocol(log=False)` is what pytest-rerunfailures and pytest-forked call, too.
     """
-    from _pytest.runner import runtestprotocol
-
-    runtestprotocol(item, log=False, nextitem=nextitem)
+    pytest_runner.runtestprotocol(item, log=False, nextitem=nextitem)
 
 
-def protocol_implementers(item: pytest.Item, ours: object) -> Iterable[Any]:
+def protocol_implementers(hooks: Any, ours: object) -> Iterable[Any]:
     """Return the other implementations of `pytest_runtest_protocol`, first in line first, without pytest's own."""
-    from _pytest import runner
-
-    for impl in reversed(item.ihook.pytest_runtest_protocol.get_hookimpls()):
-        if not (impl.wrapper or impl.hookwrapper) and impl.plugin is not ours and impl.plugin is not runner:
-            yield impl
+    for impl in reversed(hooks.pytest_runtest_protocol.get_hookimpls()):
+        if impl.wrapper or impl.hookwrapper or impl.plugin is ours or impl.plugin is pytest_runner:
+            continue
+        yield impl
 
 
 def make_call_info(

@@ -90,7 +90,8 @@ class TestRunner:
         __tracebackhide__ = True
         is_ours = is_uno_test(item)
         self._run.shared_clocks.switch(self._run.settings.clock if is_ours else "real")
-        seconds = self._run_timeout(item)
+        # The budget of the run, here and in the teardown: a wider fixture may be built that knows no marker of it.
+        seconds = self._run.settings.real_timeout if is_ours else 0.0
         try:
             if not seconds:
                 return (yield)
@@ -166,11 +167,6 @@ class TestRunner:
         context = contextvars.copy_context()
         run = item.stash[_LIGHT_RUNNER].run
         run_item(item, lambda coro: run(coro, context=context))
-
-    @staticmethod
-    def _run_timeout(item: pytest.Item) -> float:
-        options = options_of(item) if is_uno_test(item) else None
-        return 0.0 if options is None else options.run_timeout
 
     def _place_guard(self, item: pytest.Item) -> None:
         """Let the guard be the first function-scoped fixture."""
@@ -305,8 +301,8 @@ class TestRunner:
         run = self._run
         run.teardown_item = item
         try:
-            seconds = self._run_timeout(item)
-            if seconds:
+            seconds = run.settings.real_timeout
+            if seconds and is_uno_test(item):
                 with _Watched(self._run, item, "the teardown of the test", seconds):
                     result = yield
             else:

@@ -68,12 +68,13 @@ class Verdicts:
         """Run the three phases of a uno test and log its reports, a clean call's after the teardown."""
         if not is_uno_test(item):
             return None
-        for other in protocol_implementers(item, self):  # pytest-rerunfailures and its like: theirs first
+        hooks = item.ihook  # a look-up by the item's path, each time
+        for other in protocol_implementers(hooks, self):  # pytest-rerunfailures and its like: theirs first
             arguments = {"item": item, "nextitem": nextitem}
             taken = other.function(*(arguments[name] for name in other.argnames))
             if taken is not None:
                 return taken
-        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        hooks.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         held: list[pytest.TestReport] = []
         item.stash[_HELD] = held
         try:
@@ -81,8 +82,8 @@ class Verdicts:
         finally:
             del item.stash[_HELD]
             for report in held:
-                item.ihook.pytest_runtest_logreport(report=report)
-        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+                hooks.pytest_runtest_logreport(report=report)
+        hooks.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -138,6 +139,8 @@ class Verdicts:
                 _attach(item, findings)
             if error is not None:
                 item.add_report_section("teardown", "manager", "".join(traceback.format_exception(error)))
+            return
+        if not findings and error is None:
             return
         me = OwnerInfo.of(test.owner)
         own = [finding for finding in findings if finding.owner == me]

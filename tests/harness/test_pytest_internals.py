@@ -219,7 +219,7 @@ def test_the_protocol_of_other_plugins_first_in_line_first(request: pytest.Fixtu
         plugins.register(plugin)
     plugins.import_plugin("_pytest.runner")
     item: Any = SimpleNamespace(ihook=plugins.hook)
-    assert [impl.plugin for impl in protocol_implementers(item, ours)] == [first, other]
+    assert [impl.plugin for impl in protocol_implementers(item.ihook, ours)] == [first, other]
 
 
 def test_ini_keys_of_old_and_new_pytest() -> None:
