@@ -64,6 +64,11 @@ Ts = TypeVarTuple("Ts")
 
 _MOMENTS_SHOWN = 3
 
+# Each attribute of a module that `create_future` need not look up counts: it runs for every wait.
+_Future = asyncio.Future
+_getframe = sys._getframe  # pyright: ignore[reportPrivateUsage]
+_kind_by_file = KINDS.get
+
 _NAN_TIMER = compose_message(
     "a timer at NaN seconds would never fire, and would spoil the order of all others",
     fix="look for the inf - inf or 0 * inf that the delay was computed from",
@@ -235,9 +240,9 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
     # -- what may be finished from outside
     def create_future(self) -> asyncio.Future[Any]:
         """Return a new future, and note it if something outside the loop is going to finish it."""
-        future: asyncio.Future[Any] = asyncio.Future(loop=self)
-        maker = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
-        if KINDS.get(maker.f_code.co_filename) != DURABLE and (kind := kind_of(maker)) != DURABLE:
+        future: asyncio.Future[Any] = _Future(loop=self)
+        maker = _getframe(1)
+        if _kind_by_file(maker.f_code.co_filename) != DURABLE and (kind := kind_of(maker)) != DURABLE:
             self.outside.futures.note(future, kind, maker)
             self.outside.is_noted = True
         return future

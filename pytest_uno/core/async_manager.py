@@ -140,8 +140,9 @@ class AsyncManager(ManagerLifecycle):
                 # Setting the variable here and setting it back would cost twice as much.
                 context = copy_context()
                 context.run(_set_current, self)
-                if kwargs:
-                    task = loop.create_task(coro, name=name, context=context, **kwargs)
+                if kwargs or loop.get_task_factory() is not None:
+                    # A task factory may have been written before factories were given a context (3.11).
+                    task = context.run(loop.create_task, coro, name=name, **kwargs)
                 else:
                     task = loop.create_task(coro, name=name, context=context)
             elif kwargs:

@@ -356,6 +356,25 @@ async def test_what_is_no_coroutine_is_refused_as_asyncio_does() -> None:
     assert manager.tasks == frozenset()
 
 
+@in_jumping_loop
+async def test_a_task_factory_that_knows_no_context_makes_tasks_of_the_manager() -> None:
+    manager = AsyncManager()
+    loop = asyncio.get_running_loop()
+
+    def factory(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        return asyncio.Task(coro, loop=loop)
+
+    async def work() -> AsyncManager:
+        return get_async_manager()
+
+    loop.set_task_factory(factory)  # type: ignore[arg-type, unused-ignore]
+    try:
+        assert await manager.create_task(work()) is manager
+    finally:
+        loop.set_task_factory(None)
+    await manager.shutdown()
+
+
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with 3.12")
 @in_jumping_loop
 async def test_eager_tasks_are_managed() -> None:
