@@ -12,7 +12,10 @@ from types import MappingProxyType
 
 from pytest_uno.core.errors import docs_url
 
-__all__ = ["RULES", "Rule"]
+__all__ = ["FAMILIES", "RULES", "Rule"]
+
+FAMILIES = ("UNO1xx", "UNO2xx", "UNO3xx", "UNO4xx", "UNO5xx", "UNO6xx", "UNO9xx")
+"""What stands for every rule of a range, also for those that a later version adds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +27,14 @@ class Rule:
         name: the short name, as "pending-task".
         title: what is wrong, one phrase.
         fix: what to do about it, one sentence without a full stop.
+        level: what it does where nobody says otherwise: "warn" for what a library may be to blame for.
     """
 
     code: str
     name: str
     title: str
     fix: str
+    level: str = "error"
 
     @property
     def docs(self) -> str:
