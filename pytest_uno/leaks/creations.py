@@ -7,6 +7,7 @@ goes, since nobody can find it later.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import weakref
 from collections.abc import Callable, Iterator
@@ -28,11 +29,15 @@ class Creation(Generic[T]):
         ref: a weak reference to it.
         owner: who made it; None while no test and no fixture runs.
         site: where.
+        key: the identity of the object, which it has kept as long as it lived.
+        loop: a weak reference to the loop it belongs to, for those that ask for that.
     """
 
     ref: Callable[[], T | None]
     owner: Owner | None
     site: Site
+    key: int
+    loop: weakref.ref[asyncio.AbstractEventLoop] | None = None
 
 
 class Creations(Generic[T]):
@@ -42,6 +47,8 @@ class Creations(Generic[T]):
         sites: records the sites.
         current: returns the test that runs, for threads, which have no owner of their own.
         dropped: called with the creation when an object goes that was not forgotten before.
+        by_finalizer: a patched finalizer takes the objects out with `take`. It alone sees what state they are in, and
+            in a collection of garbage it runs after the callbacks of weak references.
     """
 
     def __init__(
@@ -49,10 +56,13 @@ class Creations(Generic[T]):
         sites: Sites,
         current: Callable[[], Owner | None],
         dropped: Callable[[Creation[T]], None] | None = None,
+        *,
+        by_finalizer: bool = False,
     ) -> None:
         self._sites = sites
         self._current = current
         self._dropped = dropped
+        self._by_finalizer = by_finalizer
         self._by_id: dict[int, Creation[T]] = {}
 
     def __len__(self) -> int:
@@ -73,7 +83,8 @@ class Creations(Generic[T]):
                 self._dropped(creation)
 
         site = site or self._sites.capture() or self._sites.capture_library()
-        creation = Creation(weakref.ref(thing, gone), OWNER.get() or self._current(), site)
+        ref = weakref.ref(thing) if self._by_finalizer else weakref.ref(thing, gone)
+        creation = Creation(ref, OWNER.get() or self._current(), site, key)
         self._by_id[key] = creation
         return creation
 
@@ -93,6 +104,14 @@ class Creations(Generic[T]):
             thing: any object.
         """
         self._by_id.pop(id(thing), None)
+
+    def take(self, thing: object) -> Creation[T] | None:
+        """Forget an object and return what was known of it, even where weak references to it are dead already.
+
+        Args:
+            thing: an object that is about to go.
+        """
+        return self._by_id.pop(id(thing), None)
 
     def living(self) -> Iterator[tuple[T, Creation[T]]]:
         """Yield the objects that live, in the order in which they were made."""

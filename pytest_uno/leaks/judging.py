@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from pytest_uno.leaks.hook_table import Hook
-from pytest_uno.leaks.model import Finding, OwnerInfo
+from pytest_uno.leaks.model import Finding, OwnerInfo, with_place
 from pytest_uno.leaks.owners import Owner
 
 __all__ = ["Detector", "FurtherDetector", "Judgement", "Ledger", "Suspect"]
@@ -45,6 +45,9 @@ class Judgement:
         young: what a detector asked for among the objects that the test made.
         explained: identities of objects that are a part of something else: the socket of a transport, the timer of a
             pending task. Detectors add to it what they have looked at, open or not, and leave out what is in it.
+        descriptors: the numbers of the open descriptors of such things.
+        parts: pending tasks that turn out to be a part of another suspect, as the handlers of a connection are, by their
+            identities, each with the object of that suspect; which disposes of them.
     """
 
     loop: asyncio.AbstractEventLoop
@@ -53,6 +56,10 @@ class Judgement:
     wider: bool = False
     young: list[object] = dataclasses.field(default_factory=list[object])
     explained: set[int] = dataclasses.field(default_factory=set[int])
+    descriptors: set[int] = dataclasses.field(default_factory=set[int])
+    parts: dict[int, tuple[asyncio.Task[Any], object]] = dataclasses.field(
+        default_factory=dict[int, "tuple[asyncio.Task[Any], object]"]
+    )
 
     def concerns(self, owner: Owner | None) -> bool:
         """Say whether things of an owner are judged now.
@@ -63,6 +70,31 @@ class Judgement:
         if owner is None:
             return self.loop_ends
         return self.wider or owner.ended or owner is self.owner
+
+    def without_parts(self, suspects: list[Suspect]) -> list[Suspect]:
+        """Leave out the suspects that are a part of another one.
+
+        Args:
+            suspects: the suspects.
+        """
+        parts = self.parts
+        return [suspect for suspect in suspects if id(suspect.thing) not in parts] if parts else suspects
+
+    def tasks_of(self, thing: object) -> list[asyncio.Task[Any]]:
+        """Return the pending tasks that are a part of a suspect.
+
+        Args:
+            thing: the object of the suspect.
+        """
+        return [task for task, whole in self.parts.values() if whole is thing and not task.done()]
+
+    def concerns_off_loops(self, owner: Owner | None) -> bool:
+        """Say whether things that belong to no loop are judged now: the end of a wider loop spares those who go on.
+
+        Args:
+            owner: the owner, None for unknown.
+        """
+        return owner is not None and (owner.ended or owner is self.owner)
 
 
 class Detector(Protocol):
@@ -153,6 +185,18 @@ class Ledger:
                 kept.append((owner, finding))
         self._entries = kept
         return taken
+
+    def of(self, owner: Owner) -> list[Finding]:
+        """Return what would be blamed on an owner now, and keep it.
+
+        Args:
+            owner: the owner; what has none is its.
+        """
+        return [
+            with_place(dataclasses.replace(finding, owner=OwnerInfo.of(owner)))
+            for whose, finding in self._entries
+            if whose is None or whose is owner
+        ]
 
     def forget_ended_tests(self) -> None:
         """Drop what belongs to tests that are over: for want of a judge of their own."""

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from pytest_uno.clock.virtual_loop import VirtualEventLoop
 from pytest_uno.leaks.asyncio_internals import forget_exception, forget_pending
 
-__all__ = ["can_turn", "reap", "settle", "settle_by_turns", "turn"]
+__all__ = ["can_turn", "reap", "settle", "settle_by_turns", "settle_in_time", "turn"]
 
 T = TypeVar("T")
 
@@ -107,6 +107,39 @@ def settle_by_turns(loop: asyncio.AbstractEventLoop, suspects: Callable[[], list
     while found and turns < _TURNS and can_turn(loop):
         turn(loop)
         turns += 1
+        found = suspects()
+    return found
+
+
+def settle_in_time(
+    loop: asyncio.AbstractEventLoop,
+    suspects: Callable[[], list[T]],
+    *,
+    seconds: float = _GRACE,
+    now: Callable[[], float] = time.perf_counter,
+    sleep: Callable[[float], None] = time.sleep,
+) -> list[T]:
+    """Give suspects some turns of the loop and a moment of real time to end: what the other end, or a process, does.
+
+    Args:
+        loop: the loop; one that cannot be run is left alone, and only the time passes.
+        suspects: names those that have not ended yet; asked again and again.
+        seconds: the moment, in real seconds.
+        now: the real time.
+        sleep: sleeps in real time.
+
+    Returns:
+        Those that have not ended.
+    """
+    found, passed = settle_by_turns(loop, suspects), 0.0
+    while found and passed < seconds:
+        begun = now()
+        sleep(_NAP)
+        nap = max(_NAP, now() - begun)
+        passed += nap
+        if can_turn(loop):
+            _let_flow(loop, nap)
+            turn(loop)
         found = suspects()
     return found
 

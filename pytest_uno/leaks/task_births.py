@@ -4,20 +4,27 @@ asyncio knows the tasks of a loop; what it does not know is who made them, and w
 gets a `create_task` of its own, as an attribute of the instance: every way to make a task ends there
 (`asyncio.create_task`, `TaskGroup`, `gather`, `ensure_future`), no class is touched, other loops are not
 affected, and whatever task factory the user has set goes on working below it.
+
+Where asyncio's own `create_task` would make the task, ours makes it, of a class that has a slot for its birth: to
+call asyncio's as well, and to give the task a dictionary, costs as much again. Everything else goes the longer way.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
+import sys
 import weakref
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeAlias
+from types import CodeType, FrameType
+from typing import Any, TypeAlias, cast
 
-from pytest_uno.leaks.asyncio_internals import coroutine_of, task_context
+from pytest_uno.leaks.asyncio_internals import coroutine_of, shorten_traceback, task_context
 from pytest_uno.leaks.model import Frame
 from pytest_uno.leaks.owners import OWNER, Owner
-from pytest_uno.leaks.sites import Site, Sites
+from pytest_uno.leaks.sites import END, USER, Site, Sites
+from pytest_uno.leaks.task_internals import CLOSED, DEBUG, TASK_FACTORY, makes_tasks_itself
+from pytest_uno.leaks.watched_tasks import CancellationObserver, WatchedTask, make_task_class
 
 __all__ = ["AUTOMATIC_NAME", "AnyTask", "TaskBirths", "TaskWatch"]
 
@@ -38,6 +45,19 @@ Birth: TypeAlias = "tuple[Owner | None, Site] | tuple[Owner | None, Site, object
 """What is recorded when a task is made; a plain tuple, since a named one takes 0.2 microseconds to make. A
 task that is done at once, by an eager start, has let go of its coroutine: that is the third item."""
 
+Line: TypeAlias = "tuple[Owner | None, CodeType, int]"
+"""The birth of most tasks, flat: made by a coroutine that a task runs, so that the user has one frame on the stack."""
+
+_LINE = "_pytest_uno_line"
+
+_EAGER_FACTORY = getattr(asyncio, "eager_task_factory", None)
+_MORE_ARGUMENTS = sys.version_info >= (3, 14)
+"""Whether `create_task` hands on whatever else a task takes, as `eager_start`."""
+
+_CREATE_TASK = asyncio.create_task.__code__
+
+_getframe = sys._getframe  # pyright: ignore[reportPrivateUsage]  (documented, if only for CPython)
+
 
 class TaskWatch:
     """The `create_task` of one watched loop, and weak references to the tasks it has made.
@@ -52,7 +72,10 @@ class TaskWatch:
         self.tasks: list[weakref.ref[AnyTask]] = []
         self._loop = loop
         self._previous = vars(loop).get("create_task")
-        installed = self._wrap(loop.create_task, sites, births)
+        before = loop.create_task
+        installed = self._wrap(before, sites, births)
+        if makes_tasks_itself(loop):
+            installed = self._replace(before, installed, sites, births)
         self._installed: Callable[..., AnyTask] | None = installed
         loop.create_task = installed  # type: ignore[method-assign]
 
@@ -103,6 +126,66 @@ class TaskWatch:
 
         return create_task_and_remember
 
+    def _replace(
+        self,
+        create_task: Callable[..., AnyTask],
+        create_task_and_remember: Callable[..., AnyTask],
+        sites: Sites,
+        births: TaskBirths,
+    ) -> Callable[..., AnyTask]:
+        make_task, owner_of, tasks, limit = births.task_class(), OWNER.get, self.tasks, _COMPACT_AT
+        ref: Callable[[AnyTask], weakref.ref[AnyTask]] = weakref.ref
+        kinds, capture, capture_parent = sites.kinds, sites.capture, births.parent_site
+        loop, attributes = self._loop, vars(self._loop)
+
+        def make_task_and_remember(
+            coro: Coroutine[Any, Any, Any], *, name: str | None = None, context: Any = None, **kwargs: Any
+        ) -> AnyTask:
+            nonlocal limit
+            factory = attributes[TASK_FACTORY]
+            is_plain = factory is None and not kwargs
+            if attributes[CLOSED] or not (
+                is_plain
+                or (factory is None or factory is _EAGER_FACTORY)
+                and (_MORE_ARGUMENTS or not kwargs)
+            ):
+                if name is not None:
+                    kwargs["name"] = name
+                if context is not None:
+                    kwargs["context"] = context
+                return create_task_and_remember(coro, **kwargs)
+            if is_plain:
+                task = make_task(coro, loop=loop, name=name, context=context)
+            else:
+                if factory is not None:
+                    kwargs.setdefault("eager_start", True)
+                task = make_task(coro, loop=loop, name=name, context=context, **kwargs)
+            if attributes[DEBUG]:
+                shorten_traceback(task)
+            owner = owner_of() if context is None else context.get(OWNER)
+            if owner is None:  # an empty context, or a thread's: they know of no test
+                owner = births.current
+            frame = cast("FrameType", _getframe(1))
+            if frame.f_code is _CREATE_TASK and frame.f_back is not None:
+                frame = frame.f_back
+            code = frame.f_code
+            if (
+                is_plain
+                and kinds.get(code.co_filename) == USER
+                and (outer := frame.f_back) is not None
+                and kinds.get(outer.f_code.co_filename) == END
+            ):
+                task._pytest_uno_line = (owner, code, frame.f_lasti)
+            else:
+                site = capture(frame) or capture_parent(loop)
+                task._pytest_uno_birth = (owner, site, coro) if task.done() else (owner, site)
+            tasks.append(ref(task))
+            if len(tasks) > limit:
+                limit = self.compact()
+            return task
+
+        return make_task_and_remember
+
 
 class TaskBirths:
     """Where tasks were made, and whose they are.
@@ -112,12 +195,22 @@ class TaskBirths:
 
     Attributes:
         current: the test that runs; what is made in nobody's name is its.
+        cancellation_observer: is told of the cancellations of the tasks of loops that are watched from then on.
     """
 
     def __init__(self, sites: Sites) -> None:
         self.current: Owner | None = None
+        self.cancellation_observer: CancellationObserver | None = None
+        self._task_class: type[WatchedTask] | None = None
         self._sites = sites
         self._elsewhere: weakref.WeakKeyDictionary[AnyTask, Birth] = weakref.WeakKeyDictionary()
+
+    def task_class(self) -> type[WatchedTask]:
+        """Return the class of the tasks that are made here."""
+        if self._task_class is None:
+            observer = self.cancellation_observer
+            self._task_class = WatchedTask if observer is None else make_task_class(observer)
+        return self._task_class
 
     def remember(self, task: AnyTask, birth: Birth) -> None:
         """Note the birth of a task that takes no attribute.
@@ -151,6 +244,15 @@ class TaskBirths:
             return birth[0]
         context = task_context(task)  # a task that was made without the loop's help, as aiohttp's server does
         return None if context is None else context.get(OWNER)
+
+    def is_users(self, task: AnyTask) -> bool:
+        """Say whether the user's code made a task, be it through a library; not so for the handlers of a server.
+
+        Args:
+            task: the task.
+        """
+        birth = self._birth(task)
+        return birth is not None and bool(birth[1]) and self._sites.is_user(birth[1][0].co_filename)
 
     def adopt(self, task: AnyTask, owner: Owner) -> None:
         """Give a task another owner.
@@ -215,6 +317,27 @@ class TaskBirths:
             return frames
         return self._sites.definition(code)
 
+    def is_users(self, task: AnyTask) -> bool:
+        """Say whether the user's code has made a task of the user's own coroutine.
+
+        Args:
+            task: the task.
+        """
+        coroutine = self.coroutine(task)
+        code = getattr(coroutine, "cr_code", None)
+        if code is None or not self._sites.is_user(code.co_filename):
+            return False
+        birth = self._birth(task)
+        origin = getattr(coroutine, "cr_origin", None)
+        makers = [] if birth is None or not birth[1] else [birth[1][0].co_filename]
+        return any(map(self._sites.is_user, [*makers, origin[0][0]] if origin else makers))
+
     def _birth(self, task: AnyTask) -> Birth | None:
-        birth = getattr(task, _BIRTH, None)
-        return birth if birth is not None else self._elsewhere.get(task)
+        birth: Birth | None = getattr(task, _BIRTH, None)
+        if birth is not None:
+            return birth
+        line: Line | None = getattr(task, _LINE, None)
+        if line is not None:
+            owner, code, offset = line
+            return owner, [code, offset]
+        return self._elsewhere.get(task)

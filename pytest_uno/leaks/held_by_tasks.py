@@ -1,0 +1,67 @@
+"""Things that a leaked task holds: they are a part of that leak, and go with the task."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pytest_uno.leaks.judging import Judgement
+from pytest_uno.leaks.retention import find_retained
+from pytest_uno.leaks.task_births import AnyTask, TaskBirths
+
+__all__ = ["HeldByTasks", "pending_tasks"]
+
+
+def pending_tasks(judgement: Judgement, births: TaskBirths, *, users: bool) -> list[AnyTask]:
+    """Return the pending tasks that a judgement is about.
+
+    Args:
+        judgement: whom it is about.
+        births: knows whose a task is.
+        users: those that the user's code has made, or else those that a server or library makes by itself.
+    """
+    return [
+        task
+        for task in asyncio.all_tasks(judgement.loop)
+        if births.is_users(task) is users and judgement.concerns(births.owner(task))
+    ]
+
+
+class HeldByTasks:
+    """The things of one kind that leaked tasks hold, until those tasks have ended.
+
+    Args:
+        births: knows whose a task is.
+        dispose: closes a thing; called without a loop that runs.
+    """
+
+    def __init__(self, births: TaskBirths, dispose: Callable[[Any], None]) -> None:
+        self._births = births
+        self._dispose = dispose
+        self._held: list[tuple[AnyTask, object]] = []
+
+    def find(self, things: Sequence[object], judgement: Judgement) -> set[int]:
+        """Return the identities of the things that leaked tasks hold, which the tasks are reported for.
+
+        Args:
+            things: things that look like a leak.
+            judgement: whom it is about.
+        """
+        tasks = pending_tasks(judgement, self._births, users=True) if things else []
+        if not tasks:
+            return set()
+        held = find_retained(things, {task: [self._births.coroutine(task)] for task in tasks})
+        self._held += [(held[id(thing)], thing) for thing in things if id(thing) in held]
+        return set(held)
+
+    def forget_test(self) -> None:
+        """Dispose of what belonged to tasks that have ended since; a wider fixture may have kept the others."""
+        held, self._held = self._held, []
+        for task, thing in held:
+            if task.done():
+                self._dispose(thing)
+
+    def clear(self) -> None:
+        """Let go of everything."""
+        self._held.clear()
