@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pytest_uno.leaks.async_generators import OpenGenerators
+from pytest_uno.leaks.descriptors import Descriptors
 from pytest_uno.leaks.event_loops import EventLoops
+from pytest_uno.leaks.executors import Executors
+from pytest_uno.leaks.files import Files
 from pytest_uno.leaks.judging import FurtherDetector, Ledger
 from pytest_uno.leaks.readers_and_signals import Registrations
 from pytest_uno.leaks.sites import Sites
 from pytest_uno.leaks.task_births import TaskBirths
+from pytest_uno.leaks.thread_origins import ThreadOrigins
+from pytest_uno.leaks.threads import Threads
 from pytest_uno.leaks.timers import Timers
 
 __all__ = ["make_further_detectors"]
@@ -21,9 +26,16 @@ def make_further_detectors(sites: Sites, births: TaskBirths, ledger: Ledger) -> 
         births: knows the tasks, and the test that runs.
         ledger: takes what comes up between judgements.
     """
+    origins = ThreadOrigins()
+    executors = Executors(sites, births, origins)
+    descriptors = Descriptors(sites, births, origins)
     return (
         EventLoops(sites, births, ledger),
         OpenGenerators(sites, births, ledger),
         Registrations(sites, births),
         Timers(sites, births),
+        executors,
+        Threads(sites, births, origins, executors),
+        Files(sites, births, origins, descriptors),
+        descriptors,
     )

@@ -96,6 +96,30 @@ RULES: Mapping[str, Rule] = MappingProxyType(
                 "use `asyncio.run` or `with asyncio.Runner()`, or `close()` the loop in a `finally`",
             ),
             Rule(
+                "UNO405",
+                "file",
+                "a file was opened and not closed",
+                "open it with `with`, or `close()` it in a `finally`",
+            ),
+            Rule(
+                "UNO406",
+                "fd",
+                "a file descriptor was opened and not closed",
+                "call `os.close` in a `finally`, or hand it to `os.fdopen` at once",
+            ),
+            Rule(
+                "UNO407",
+                "thread",
+                "a thread was still running when its owner ended",
+                "tell it to end and `join()` it, in the fixture that started it",
+            ),
+            Rule(
+                "UNO408",
+                "executor",
+                "an executor was not shut down",
+                "use it in `with`, or call `shutdown()` in the fixture that made it",
+            ),
+            Rule(
                 "UNO501",
                 "resource",
                 "a resource of a manager was still open when its owner ended",
