@@ -23,13 +23,14 @@ from typing import Any, TypeAlias, cast
 import pytest_uno
 from pytest_uno.leaks.model import Frame
 
-__all__ = ["Site", "Sites"]
+__all__ = ["END", "USER", "Site", "Sites"]
 
 Site: TypeAlias = list[Any]
 """Code objects and instruction offsets in turn, the innermost frame first; to be resolved by
 `Sites.resolve`."""
 
-_LIBRARY, _USER, _END = 0, 1, 2
+_LIBRARY, USER, END = 0, 1, 2
+"""Whose code a file holds: a library's, the user's, or that of what runs the user's code."""
 
 _ENDS = "/asyncio/events.py"
 """The file of `Handle._run`."""
@@ -51,12 +52,15 @@ class Sites:
 
     Args:
         root: the folder that the user's files are named relative to.
+
+    Attributes:
+        kinds: whose code a file holds, for the files that were met, by the file name of their code objects; to be read
+            only, where a call for each task would cost too much.
     """
 
     def __init__(self, root: Path) -> None:
-        # Whose code a file holds, by the file name of its code objects. A plain dictionary: the interpreter
-        # has a faster way to look into exactly those.
-        self._kinds: dict[str, int] = {}
+        # A plain dictionary: the interpreter has a faster way to look into exactly those.
+        self.kinds: dict[str, int] = {}
         paths = {sysconfig.get_path(key) for key in ("stdlib", "platstdlib", "purelib", "platlib")}
         paths |= {os.path.dirname(os.__file__), os.path.dirname(pytest_uno.__file__)}
         paths |= {os.path.realpath(path) for path in paths}
@@ -72,7 +76,7 @@ class Sites:
         Args:
             start: where to begin, outwards; the caller's caller if None.
         """
-        kinds = self._kinds
+        kinds = self.kinds
         site: Site = []
         frame: types.FrameType | None = start or _getframe(2)
         while frame is not None:
@@ -82,7 +86,7 @@ class Sites:
             except KeyError:
                 kind = self._kind_of(code.co_filename)
             if kind:
-                if kind == _END:
+                if kind == END:
                     return site
                 site += (code, frame.f_lasti)
                 if len(site) == _LENGTH:
@@ -96,14 +100,14 @@ class Sites:
         Args:
             frame: where to begin, outwards.
         """
-        kinds = self._kinds
+        kinds = self.kinds
         while frame is not None:
             code = frame.f_code
             kind = kinds.get(code.co_filename)
             if kind is None:
                 kind = self._kind_of(code.co_filename)
             if kind:
-                return [] if kind == _END else [code, frame.f_lasti]
+                return [] if kind == END else [code, frame.f_lasti]
             frame = frame.f_back
         return self._capture_behind_greenlet([])[:2]
 
@@ -120,7 +124,7 @@ class Sites:
         Args:
             file: the file name of a code object.
         """
-        return self._kind_of(file) == _USER
+        return self._kind_of(file) == USER
 
     def resolve(self, site: Site) -> tuple[Frame, ...]:
         """Turn a site into frames.
@@ -183,21 +187,21 @@ class Sites:
         return Frame(file, max(line, 1), function, code, False)
 
     def _kind_of(self, file: str) -> int:
-        kind = self._kinds.get(file)
+        kind = self.kinds.get(file)
         if kind is None:
             path = _posix(file)
             if path.endswith(_ENDS) or any(folder in path for folder in _RUNNERS):
-                kind = _END
+                kind = END
             elif path.endswith(".pyx"):
                 kind = _LIBRARY  # Cython names its source relative to nowhere: in tracebacks only
             elif path.startswith("<"):
                 # Frozen modules and `exec` are nobody's; the examples of a docstring are the user's.
-                kind = _USER if path.startswith("<doctest") else _LIBRARY
+                kind = USER if path.startswith("<doctest") else _LIBRARY
             elif any(folder in path for folder in _INSTALLED) or path.startswith(self._libraries):
                 kind = _LIBRARY
             else:
-                kind = _USER
-            self._kinds[file] = kind
+                kind = USER
+            self.kinds[file] = kind
         return kind
 
     def _capture_behind_greenlet(self, site: Site) -> Site:
@@ -208,9 +212,9 @@ class Sites:
             frame = cast("types.FrameType | None", current.gr_frame)
             while frame is not None:
                 kind = self._kind_of(frame.f_code.co_filename)
-                if kind == _END or len(site) == _LENGTH:
+                if kind == END or len(site) == _LENGTH:
                     return site
-                if kind == _USER:
+                if kind == USER:
                     site += (frame.f_code, frame.f_lasti)
                 frame = frame.f_back
             current = current.parent

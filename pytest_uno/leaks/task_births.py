@@ -145,9 +145,7 @@ class TaskWatch:
             factory = attributes[TASK_FACTORY]
             is_plain = factory is None and not kwargs
             if attributes[CLOSED] or not (
-                is_plain
-                or (factory is None or factory is _EAGER_FACTORY)
-                and (_MORE_ARGUMENTS or not kwargs)
+                is_plain or (factory is None or factory is _EAGER_FACTORY) and (_MORE_ARGUMENTS or not kwargs)
             ):
                 if name is not None:
                     kwargs["name"] = name

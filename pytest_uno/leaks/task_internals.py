@@ -1,0 +1,117 @@
+"""Every private attribute of tasks and loops that UNO103 and the recording of tasks touch, each with its reason.
+
+A part of `asyncio_internals`, whose rules hold here. `tests/leaks/test_task_internals.py` checks each of them on
+every supported Python.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+from asyncio import tasks
+from typing import Any, TypeAlias, cast
+
+from pytest_uno.clock.await_chain import await_links
+
+__all__ = [
+    "CLOSED",
+    "DEBUG",
+    "TASK_FACTORY",
+    "has_failed",
+    "is_cancelled_by_error",
+    "makes_tasks_itself",
+    "must_cancel",
+    "raced_by_wait_for",
+    "waited_for",
+]
+
+AnyFuture: TypeAlias = "asyncio.Future[Any]"
+
+CLOSED = "_closed"
+DEBUG = "_debug"
+TASK_FACTORY = "_task_factory"
+"""`BaseEventLoop._closed`, `._debug` and `._task_factory` (3.11 to 3.15): to call the public methods would be half of
+what the recording of a task may cost."""
+
+_WAIT_FOR_SWALLOWS = sys.version_info < (3, 12)
+"""`wait_for` of 3.11 drops a cancellation that comes while the result is there already (python/cpython#86296)."""
+
+
+def makes_tasks_itself(loop: asyncio.AbstractEventLoop) -> bool:
+    """Say whether a loop makes tasks exactly as asyncio's own `create_task` does.
+
+    Not one with a method of its own, nor where somebody has replaced `asyncio.tasks.Task` (3.11 to 3.15), as
+    `nest_asyncio` does.
+
+    Args:
+        loop: any loop.
+    """
+    return (
+        getattr(type(loop), "create_task", None) is asyncio.BaseEventLoop.create_task
+        and "create_task" not in vars(loop)
+        and {CLOSED, DEBUG, TASK_FACTORY} <= vars(loop).keys()
+        and tasks.Task is asyncio.Task is getattr(tasks, "_CTask", None)
+    )
+
+
+def waited_for(task: asyncio.Task[Any]) -> AnyFuture | None:
+    """Return the future that a task waits for.
+
+    `Task._fut_waiter` (3.11 to 3.15).
+
+    Args:
+        task: the task.
+    """
+    return cast("AnyFuture | None", getattr(task, "_fut_waiter", None))
+
+
+def must_cancel(task: asyncio.Task[Any]) -> bool:
+    """Say whether the next step of a task will deliver a cancellation, rather than the future it waits for.
+
+    `Task._must_cancel` (3.11 to 3.15).
+
+    Args:
+        task: the task.
+    """
+    return bool(getattr(task, "_must_cancel", False))
+
+
+def has_failed(task: asyncio.Task[Any]) -> bool:
+    """Say whether a finished task has failed, without looking at its exception.
+
+    `Future._exception` (3.11 to 3.15).
+
+    Args:
+        task: a task that is done.
+    """
+    return getattr(task, "_exception", None) is not None
+
+
+def is_cancelled_by_error(future: AnyFuture) -> bool:
+    """Say whether a future has failed with `CancelledError`, as that of a cancelled `gather` does.
+
+    `Future._exception` (3.11 to 3.15).
+
+    Args:
+        future: the future.
+    """
+    return isinstance(getattr(future, "_exception", None), asyncio.CancelledError)
+
+
+def raced_by_wait_for(task: asyncio.Task[Any], waiter: AnyFuture | None) -> AnyFuture | None:
+    """Return the future whose result `wait_for` returns even if it is cancelled; always None since 3.12.
+
+    Args:
+        task: a task.
+        waiter: what it waits for.
+    """
+    if not _WAIT_FOR_SWALLOWS or waiter is None:
+        return None
+    links = await_links(task.get_coro())
+    if not links or links[-1].code is not tasks.wait_for.__code__:
+        return None
+    for held in gc.get_referents(links[-1].awaitable):  # its locals: to ask the frame would pin them
+        if isinstance(held, asyncio.Future) and held is not waiter:
+            return cast("AnyFuture", held)
+    return None
