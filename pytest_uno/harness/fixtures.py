@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from pytest_uno.core.async_manager import AsyncManager
     from pytest_uno.harness.guard import TestGuard
     from pytest_uno.harness.runner import TestRunner
+    from pytest_uno.leaks.leak_watch import LeakWatch
 
-__all__ = ["CLOCK_FIXTURE", "GUARD", "GUARD_FIXTURE", "TEST_RUNNER", "uno_clock", "uno_manager"]
+__all__ = ["CLOCK_FIXTURE", "GUARD", "GUARD_FIXTURE", "TEST_RUNNER", "uno_clock", "uno_leaks", "uno_manager"]
 
 CLOCK_FIXTURE = "uno_clock"
 
@@ -72,6 +73,22 @@ def uno_clock(request: pytest.FixtureRequest) -> VirtualClock:
             pytrace=False,
         )
     return clock
+
+
+@pytest.fixture
+def uno_leaks(request: pytest.FixtureRequest) -> LeakWatch:
+    """What this test knows about its own leaks: which are expected, which objects are none, what was found.
+
+    Where nothing is looked for (`leaks="off"`), nothing is expected either. Function scope; needs a test marked
+    `uno_async`.
+
+    Example:
+        @pytest.mark.uno_async
+        async def test_poller_leaks(uno_leaks):
+            with uno_leaks.expect("UNO101", match="poll"):
+                start_poller()
+    """
+    return _guard_of(request, "uno_leaks").make_leak_watch()
 
 
 def _guard_of(request: pytest.FixtureRequest, fixture: str) -> TestGuard:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -23,6 +23,9 @@ from pytest_uno.harness.run_state import RunState, TestRun
 from pytest_uno.harness.verdict import Verdicts
 from pytest_uno.leaks.model import Finding, Frame, OwnerInfo
 from pytest_uno.leaks.owners import OWNER
+
+if TYPE_CHECKING:
+    from pytest_uno.leaks.leak_watch import LeakWatch
 
 __all__ = ["TestGuard"]
 
@@ -75,12 +78,12 @@ class TestGuard:
         test, run = self._test, self._run
         run.test = test
         # Without an owner nothing is recorded, and Python's own warnings go their way.
-        self._owner_token = OWNER.set(None if test.options.leaks == "off" else test.owner)
+        self._owner_token = OWNER.set(test.owner if test.options.leak_levels.looks else None)
         self._manager_token = current_manager.set(test.manager)
         if not self._owns_loop:
             asyncio.set_event_loop(self._loop)
         self._snapshot = None
-        if test.options.leaks != "off":
+        if test.options.leak_levels.looks:
             self._handler = self._loop.get_exception_handler()
             self._loop.set_exception_handler(self._on_loop_error)
             run.detection.watch_loop(self._loop)
@@ -96,6 +99,7 @@ class TestGuard:
         test, run = self._test, self._run
         findings: list[Finding] = []
         error: Exception | None = None
+        missing: list[str] = []
         try:
             self._clock.disarm()
             for owner in test.fixture_owners:
@@ -109,6 +113,8 @@ class TestGuard:
                     findings = []
             elif self._snapshot is not None:
                 findings = [_describe_closed_loop(test)]
+            if test.leak_watch is not None and self._snapshot is not None and not test.is_hung:
+                findings, missing = test.leak_watch.judge(findings)
         finally:
             if self._snapshot is not None and not self._loop.is_closed():
                 if self._owns_loop:
@@ -120,7 +126,17 @@ class TestGuard:
             OWNER.reset(self._owner_token)
             run.test = None
         if run.teardown_item is test.item:
-            self._verdicts.judge_test(test, findings, error)
+            self._verdicts.judge_test(test, findings, missing, error)
+
+    def make_leak_watch(self) -> LeakWatch:
+        """Return what the test says about its leaks with; to be judged with it."""
+        test, run = self._test, self._run
+        if test.leak_watch is None:
+            from pytest_uno.leaks.leak_watch import LeakWatch  # few tests need it
+
+            ledger, owner = run.detection.ledger, test.owner
+            test.leak_watch = LeakWatch(lambda: ledger.of(owner), run.detection.ignored)
+        return test.leak_watch
 
     def _shut_manager_down(self) -> Exception | None:
         manager = self._test.manager

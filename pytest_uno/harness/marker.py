@@ -14,7 +14,8 @@ import pytest
 from pytest_uno.core.errors import compose_message
 from pytest_uno.harness.loop_scopes import is_async_function
 from pytest_uno.harness.pytest_internals import SCOPES
-from pytest_uno.harness.settings import CLOCKS, LEVELS, SETTINGS, suggest
+from pytest_uno.harness.settings import CLOCKS, SETTINGS, Settings, suggest
+from pytest_uno.leaks.policy import LEVELS, Layer, LeakLevels, find_level_problem, make_levels
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -53,7 +54,12 @@ class TestOptions:
     timeout: float
     """Seconds of the test's clock; 0: any time."""
     real_timeout: float
-    leaks: str
+    leak_levels: LeakLevels
+
+    @property
+    def leaks(self) -> str:
+        """The level of the rules that nobody names."""
+        return self.leak_levels.general
 
 
 def _one_of(allowed: tuple[str, ...]) -> Callable[[object], str | None]:
@@ -79,6 +85,13 @@ def _factory_names(value: object) -> str | None:
     return "give a list of names that the hook pytest_asyncio_loop_factories returns"
 
 
+def _levels(value: object) -> str | None:
+    if isinstance(value, Mapping):
+        return find_level_problem(cast("Mapping[object, object]", value))
+    problem = _one_of(LEVELS)(value)
+    return None if problem is None else f"{problem}, or give levels of rules, as {{'UNO103': 'warn'}}"
+
+
 def _moment(value: object) -> str | None:
     from pytest_uno.clock.wall_clock import parse_moment  # few projects need it
 
@@ -97,7 +110,7 @@ _KEYS: dict[str, Callable[[object], str | None]] = {
     "start": _moment,
     "timeout": _seconds,
     "real_timeout": _seconds,
-    "leaks": _one_of(LEVELS),
+    "leaks": _levels,
     "loop_scope": _one_of(SCOPES),
     "loop_factories": _factory_names,
 }
@@ -173,7 +186,9 @@ def merge_markers(item: pytest.Item) -> Mapping[str, Any] | None:
         return None
     merged: Mapping[str, Any] = marks[0].kwargs
     if len(marks) > 1:
-        merged = {key: value for mark in reversed(marks) for key, value in mark.kwargs.items()}
+        merged = of_all = {key: value for mark in reversed(marks) for key, value in mark.kwargs.items()}
+        if isinstance(merged.get("leaks"), Mapping):
+            of_all["leaks"] = [mark.kwargs["leaks"] for mark in reversed(marks) if "leaks" in mark.kwargs]
     if merged.get("start") is not None:
         _check_start(item, merged)
     return merged
@@ -218,5 +233,20 @@ def resolve_options(item: pytest.Item, merged: Mapping[str, Any]) -> TestOptions
         start=start,
         timeout=float(merged.get("timeout", settings.timeout)),
         real_timeout=float(merged.get("real_timeout", settings.real_timeout)),
-        leaks=merged.get("leaks", settings.leaks),
+        leak_levels=_merge_levels(merged["leaks"], settings) if "leaks" in merged else settings.leak_levels,
     )
+
+
+def _merge_levels(given: Any, settings: Settings) -> LeakLevels:
+    """Put what the markers say, the widest first, between the ini file and the command line.
+
+    A level for everything takes back what wider markers say of rules.
+    """
+    layers: list[Layer] = []
+    for leaks in cast("list[str | Mapping[str, str]]", given if isinstance(given, list) else [given]):
+        if isinstance(leaks, str):
+            layers = [Layer(leaks)]
+        else:
+            layers.append(Layer(None, tuple(leaks.items())))
+    of_ini, of_flags = settings.leak_layers
+    return make_levels(of_ini, *layers, of_flags)

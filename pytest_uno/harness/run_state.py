@@ -20,6 +20,7 @@ from pytest_uno.leaks.owners import Owner
 if TYPE_CHECKING:
     from pytest_uno.core.async_manager import AsyncManager
     from pytest_uno.harness.watchdog import Watchdog
+    from pytest_uno.leaks.leak_watch import LeakWatch
 
 __all__ = ["FixtureCrash", "RunState", "TestRun", "is_judged", "is_uno_test", "options_of"]
 
@@ -39,8 +40,8 @@ class TestRun:
 
     __test__ = False
     __slots__ = (
-        *("clock", "crash", "fixture_owners", "is_hung", "item", "loop", "manager", "options", "owner"),
-        "timed_out",
+        *("clock", "crash", "fixture_owners", "is_hung", "item", "leak_watch", "loop", "manager", "options"),
+        *("owner", "timed_out"),
     )
 
     def __init__(
@@ -61,6 +62,7 @@ class TestRun:
         self.fixture_owners: list[Owner] = []
         self.crash: FixtureCrash | None = None
         self.is_hung = False
+        self.leak_watch: LeakWatch | None = None
         self.clock: TestClock | None = None
         self.timed_out: BaseException | None = None
 
@@ -148,4 +150,4 @@ def is_judged(item: pytest.Item) -> bool:
         options = options_of(item)
     except pytest.fail.Exception:
         return False
-    return options is not None and options.leaks != "off"
+    return options is not None and options.leak_levels.looks

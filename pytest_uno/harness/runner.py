@@ -112,7 +112,7 @@ class TestRunner:
         options = options_of(item)
         if options is None or not isinstance(item, pytest.Function):
             return
-        if options.leaks != "off":
+        if options.leak_levels.looks:
             self._run.detection.install()  # before wider fixtures are set up: they may leak, too
         if _PLAIN_ASYNC_FIXTURES not in item.stash:
             item.stash[_PLAIN_ASYNC_FIXTURES] = [
@@ -234,7 +234,7 @@ class TestRunner:
             substitute_fixture_function(fixturedef, func)
         if isinstance(runner, asyncio.Runner):  # not so with --setup-plan
             self._run.shared_clocks.add(runner.get_loop())
-            if self._run.settings.leaks != "off":
+            if self._run.settings.leak_levels.looks:
                 self._run.detection.watch_loop(runner.get_loop())
             request.addfinalizer(lambda: self._check_wider_loop(runner, fixturedef.scope))
         return runner
@@ -307,7 +307,7 @@ class TestRunner:
                     result = yield
             else:
                 result = yield
-            self._verdicts.judge_fixtures(item, run.settings.leaks, run.detection.drain())
+            self._verdicts.judge_fixtures(item, run.settings.leak_levels, run.detection.drain())
             return result
         finally:
             run.teardown_item = None
@@ -318,13 +318,13 @@ class TestRunner:
         """Judge a wider loop: its async fixtures are gone, and it is still open."""
         run = self._run
         run.shared_clocks.remove(runner.get_loop())
-        if run.teardown_item is None or run.settings.leaks == "off" or runner.get_loop().is_closed():
+        if run.teardown_item is None or not run.settings.leak_levels.looks or runner.get_loop().is_closed():
             return
         unknown = Owner("session", f"the {scope} loop", scope=scope)
         findings = run.detection.judge_loop(runner.get_loop(), default_owner=unknown)
         run.detection.unwatch_loop(runner.get_loop())
         cancel_all_tasks(runner.get_loop(), PATIENCE)  # the runner itself would wait for ever
-        self._verdicts.judge_fixtures(run.teardown_item, run.settings.leaks, findings)
+        self._verdicts.judge_fixtures(run.teardown_item, run.settings.leak_levels, findings)
 
     def pytest_unconfigure(self) -> None:
         """End the watchdog's thread and take the detectors' hooks out."""

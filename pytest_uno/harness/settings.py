@@ -12,12 +12,12 @@ import pytest
 
 from pytest_uno.core.errors import compose_message
 from pytest_uno.harness.pytest_internals import ini_keys
+from pytest_uno.leaks.policy import LEVELS, Layer, LeakLevels, make_levels, read_line
 
-__all__ = ["CLOCKS", "LEVELS", "SETTINGS", "ReportTarget", "Settings", "add_options", "parse_settings"]
+__all__ = ["CLOCKS", "SETTINGS", "ReportTarget", "Settings", "add_options", "parse_settings"]
 
 MODES = ("strict", "auto")
 CLOCKS = ("virtual", "real")
-LEVELS = ("error", "warn", "off")
 REPORT_FORMATS = ("json",)
 
 _INI_OPTIONS: tuple[tuple[str, str, str, str | tuple[str, ...]], ...] = (
@@ -26,6 +26,7 @@ _INI_OPTIONS: tuple[tuple[str, str, str, str | tuple[str, ...]], ...] = (
     ("uno_timeout", "string", "seconds of its clock after which a uno test fails; 0: never", "0"),
     ("uno_real_timeout", "string", "real seconds after which a uno test is stopped; 0: never", "0"),
     ("uno_leaks", "string", "what a leak does: error, warn or off", "error"),
+    ("uno_leak_levels", "linelist", "levels of single rules or families, one RULE = LEVEL a line", ()),
     ("uno_report", "linelist", "leak reports to write, one FORMAT[:PATH] a line; FORMAT is json", ()),
 )
 
@@ -46,7 +47,10 @@ class Settings:
     clock: str
     timeout: float
     real_timeout: float
-    leaks: str
+    leak_layers: tuple[Layer, Layer]
+    """What the ini file and the command line say about the levels of leaks."""
+    leak_levels: LeakLevels
+    """Both of them, without any marker: for the fixtures that are wider than a test."""
     reports: tuple[ReportTarget, ...]
     flags: frozenset[str]
     """The options given on the command line: there they beat the marker of a test."""
@@ -83,6 +87,14 @@ def add_options(parser: pytest.Parser) -> None:
     )
     group.addoption("--uno-leaks", default=None, metavar="LEVEL", help="what a leak does: error, warn or off")
     group.addoption(
+        "--uno-leak-level",
+        action="append",
+        default=None,
+        dest="uno_leak_levels",
+        metavar="RULE=LEVEL",
+        help="the level of a rule or family, for example UNO103=warn or UNO4xx=off; may be repeated",
+    )
+    group.addoption(
         "--uno-report",
         action="append",
         default=None,
@@ -99,14 +111,23 @@ def parse_settings(config: pytest.Config) -> Settings:
             not exist.
     """
     _refuse_unknown_ini_options(config)
+    flags = frozenset(name for name, *_ in _INI_OPTIONS if config.getoption(name, None) is not None)
+    leaks = _choice(config, "uno_leaks", LEVELS)
+    of_ini, of_flags = _leak_levels(config)
+    leak_layers = (
+        (Layer(None, of_ini), Layer(leaks, of_flags))
+        if "uno_leaks" in flags
+        else (Layer(leaks, of_ini), Layer(None, of_flags))
+    )
     return Settings(
         mode=_choice(config, "uno_async_mode", MODES),
         clock=_choice(config, "uno_clock", CLOCKS),
         timeout=_seconds(config, "uno_timeout"),
         real_timeout=_seconds(config, "uno_real_timeout"),
-        leaks=_choice(config, "uno_leaks", LEVELS),
+        leak_layers=leak_layers,
+        leak_levels=make_levels(*leak_layers),
         reports=_reports(config),
-        flags=frozenset(name for name, *_ in _INI_OPTIONS if config.getoption(name, None) is not None),
+        flags=flags,
     )
 
 
@@ -151,6 +172,23 @@ def _seconds(config: pytest.Config, name: str) -> float:
             )
         ) from None
     return seconds
+
+
+def _leak_levels(config: pytest.Config) -> tuple[tuple[tuple[str, str], ...], ...]:
+    """Read the levels of rules, those of the ini file and those of the command line."""
+    given: list[tuple[tuple[str, str], ...]] = []
+    for lines, where in (
+        (config.getini("uno_leak_levels"), "ini option uno_leak_levels"),
+        (config.getoption("uno_leak_levels", None) or (), "--uno-leak-level"),
+    ):
+        try:
+            given.append(tuple(read_line(line) for line in lines))
+        except ValueError as error:
+            text = ", ".join(repr(line) for line in lines)
+            raise pytest.UsageError(
+                compose_message(f"{where}: cannot take {text}", fix=str(error), anchor="bad-option")
+            ) from None
+    return tuple(given)
 
 
 def _reports(config: pytest.Config) -> tuple[ReportTarget, ...]:

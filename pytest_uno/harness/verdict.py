@@ -12,7 +12,7 @@ from __future__ import annotations
 import traceback
 import warnings
 from collections.abc import Generator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,7 +21,10 @@ from pytest_uno.harness.pytest_internals import Failed, make_call_info, protocol
 from pytest_uno.harness.run_state import TestRun, is_uno_test
 from pytest_uno.leaks.model import Finding, OwnerInfo
 
-__all__ = ["LeakError", "Verdicts"]
+if TYPE_CHECKING:
+    from pytest_uno.leaks.policy import LeakLevels
+
+__all__ = ["LeakError", "MissingLeakError", "Verdicts"]
 
 
 def _render(finding: Finding, *, with_owner: bool = False) -> str:
@@ -35,9 +38,20 @@ class LeakError(Failed):
 
     __module__ = "builtins"  # pytest shows `LeakError: ...`, without a module path
 
-    def __init__(self, findings: Sequence[Finding], *, with_owner: bool = False) -> None:
-        texts = [_render(finding, with_owner=with_owner) for finding in findings]
+    def __init__(
+        self, findings: Sequence[Finding], *, with_owner: bool = False, missing: Sequence[str] = ()
+    ) -> None:
+        texts = [*missing, *(_render(finding, with_owner=with_owner) for finding in findings)]
         super().__init__("\n\n".join(texts), pytrace=False)
+
+
+class MissingLeakError(Failed):
+    """A test expected a leak, and there was none."""
+
+    __module__ = "builtins"
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, pytrace=False)
 
 
 class _CallReport:
@@ -117,35 +131,37 @@ class Verdicts:
         self._last_logged = report
 
     # -- what a test or a fixture left
-    def judge_test(self, test: TestRun, findings: Sequence[Finding], error: Exception | None) -> None:
+    def judge_test(
+        self, test: TestRun, findings: Sequence[Finding], missing: Sequence[str], error: Exception | None
+    ) -> None:
         """Give a test its verdict; must be called in its teardown phase.
 
         Args:
             test: the test.
-            findings: what was found when it ended.
+            findings: what was found when it ended, and was not expected.
+            missing: what to say about each leak that was expected and not found.
             error: what the shutdown of its manager raised.
 
         Raises:
             LeakError: a function-scoped fixture or an earlier test leaked, or the call's report is out of reach.
+            MissingLeakError: something is `missing`, and the call's report is out of reach.
             Exception: `error`, when the call's report is out of reach.
         """
         item, call = test.item, test.item.stash.get(_CALL, None)
-        if test.options.leaks == "warn":
-            self._warn(item, findings)
-            findings = ()
-        if call is None or not call.is_clean:  # it failed or was skipped: no second verdict
+        findings = self._warn_and_select(item, test.options.leak_levels, findings)
+        if call is None or not call.is_clean:  # it failed or was skipped: no second verdict, nothing missed
             if findings:
                 item.add_report_section("teardown", "leaks", str(LeakError(findings)))
                 _attach(item, findings)
             if error is not None:
                 item.add_report_section("teardown", "manager", "".join(traceback.format_exception(error)))
             return
-        if not findings and error is None:
+        if not findings and not missing and error is None:
             return
         me = OwnerInfo.of(test.owner)
         own = [finding for finding in findings if finding.owner == me]
         of_others = [finding for finding in findings if finding.owner != me]
-        failure = _combine(own, error)
+        failure = _combine(own, missing, error)
         if failure is not None:
             if self._last_logged is call.report:
                 _attach(item, own)
@@ -155,25 +171,32 @@ class Verdicts:
             _attach(item, of_others)
             raise LeakError(of_others, with_owner=True)
 
-    def judge_fixtures(self, item: pytest.Item, level: str, findings: Sequence[Finding]) -> None:
+    def judge_fixtures(self, item: pytest.Item, levels: LeakLevels, findings: Sequence[Finding]) -> None:
         """Blame wider fixtures at the end of their scope, in the teardown phase of the last test.
 
         Raises:
             LeakError: there is something to blame, at level `error`.
         """
-        if level == "warn":
-            self._warn(item, findings)
-        elif level == "error" and findings:
+        findings = self._warn_and_select(item, levels, findings)
+        if findings:
             _attach(item, findings)
             raise LeakError(findings, with_owner=True)
 
-    def _warn(self, item: pytest.Item, findings: Sequence[Finding]) -> None:
-        if findings:
-            _attach(item, findings, status="allowed")
-        with warnings.catch_warnings():
-            warnings.simplefilter("always", UnoLeakWarning)
-            for finding in findings:
-                item.warn(UnoLeakWarning(_render(finding)))
+    @staticmethod
+    def _warn_and_select(
+        item: pytest.Item, levels: LeakLevels, findings: Sequence[Finding]
+    ) -> Sequence[Finding]:
+        """Warn of findings at level `warn`, and return those at level `error`."""
+        if not findings:
+            return findings
+        mild = [finding for finding in findings if levels.of(finding.rule) == "warn"]
+        if mild:
+            _attach(item, mild, status="allowed")
+            with warnings.catch_warnings():
+                warnings.simplefilter("always", UnoLeakWarning)
+                for finding in mild:
+                    item.warn(UnoLeakWarning(_render(finding)))
+        return [finding for finding in findings if levels.of(finding.rule) == "error"]
 
     def _fail_call(
         self,
@@ -198,15 +221,16 @@ class Verdicts:
         report.uno_leaks = [_as_plain_data(finding, "new") for finding in findings]  # type: ignore[attr-defined]
 
 
-def _combine(findings: Sequence[Finding], error: Exception | None) -> BaseException | None:
-    if not findings:
+def _combine(
+    findings: Sequence[Finding], missing: Sequence[str], error: Exception | None
+) -> BaseException | None:
+    if not findings and not missing:
         return error
-    leak = LeakError(findings)
+    leak = LeakError(findings, missing=missing) if findings else MissingLeakError("\n\n".join(missing))
     if error is None:
         return leak
-    return BaseExceptionGroup(
-        "the test left something behind, and its manager failed to shut down", [leak, error]
-    )
+    what = "left something behind" if findings else "did not leak as expected"
+    return BaseExceptionGroup(f"the test {what}, and its manager failed to shut down", [leak, error])
 
 
 def _as_plain_data(finding: Finding, status: str) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from typing import Any, cast
 from pytest_uno.leaks.catalogue import make_further_detectors
 from pytest_uno.leaks.coroutines import AnyCoroutine, NeverAwaited
 from pytest_uno.leaks.hooks import hook_table
+from pytest_uno.leaks.ignored_objects import IgnoredObjects
 from pytest_uno.leaks.judging import Detector, Judgement, Ledger, Suspect
 from pytest_uno.leaks.loop_errors import LoopErrors
 from pytest_uno.leaks.model import Finding, OwnerInfo, with_place
@@ -59,6 +60,10 @@ class LeakDetection:
     Args:
         root: the folder that files are named relative to.
 
+    Attributes:
+        ignored: what is never reported.
+        ledger: what came up by itself and is not judged yet.
+
     Example:
         >>> detection = LeakDetection(root=Path.cwd())
         >>> loop = asyncio.new_event_loop()
@@ -74,16 +79,17 @@ class LeakDetection:
     """
 
     def __init__(self, *, root: Path) -> None:
+        self.ignored = IgnoredObjects()
         self._sites = Sites(root)
-        self._ledger = Ledger()
+        self.ledger = Ledger()
         self._births = TaskBirths(self._sites)
-        self._tasks = PendingTasks(self._sites, self._births, self._ledger)
+        self._tasks = PendingTasks(self._sites, self._births, self.ledger)
         self._watches: dict[asyncio.AbstractEventLoop, TaskWatch] = {}
-        self._exceptions = UnretrievedExceptions(self._sites, self._births, self._ledger, self._watches.get)
-        self._loop_errors = LoopErrors(self._sites, self._births, self._ledger)
-        self._coroutines = NeverAwaited(self._sites, self._ledger)
+        self._exceptions = UnretrievedExceptions(self._sites, self._births, self.ledger, self._watches.get)
+        self._loop_errors = LoopErrors(self._sites, self._births, self.ledger)
+        self._coroutines = NeverAwaited(self._sites, self.ledger)
         self._resources = OpenResources(self._sites)
-        self._further = make_further_detectors(self._sites, self._births, self._ledger)
+        self._further = make_further_detectors(self._sites, self._births, self.ledger)
         self._detectors: tuple[Detector, ...] = (
             self._tasks,  # first: its grace lets the others see what is there in the end
             self._exceptions,
@@ -122,6 +128,7 @@ class LeakDetection:
         self._resources.clear()
         for detector in self._further:
             detector.clear()
+        self.ignored.clear()
         self._holders.clear()
         self._has_new_holders = self._has_unjudged = self._has_ended_fixtures = False
 
@@ -267,7 +274,7 @@ class LeakDetection:
     def drain(self) -> list[Finding]:
         """Return what no judgement has taken, as what a wider fixture has left off the loops that are judged."""
         if self._has_unjudged:
-            self._ledger.forget_ended_tests()
+            self.ledger.forget_ended_tests()
         findings: list[Finding] = []
         if self._has_ended_fixtures:
             self._has_ended_fixtures = False
@@ -275,7 +282,7 @@ class LeakDetection:
             loop.close()  # what is on no loop needs none
             judgement = Judgement(loop, Owner("session", ""), loop_ends=False)
             findings = self._judge(judgement, [], self._off_loops)
-        return findings + [with_place(finding) for finding in self._ledger.take_all()]
+        return findings + [with_place(finding) for finding in self.ledger.take_all()]
 
     def _excuse(self, things: list[object]) -> None:
         self._coroutines.excuse(things)
@@ -283,7 +290,7 @@ class LeakDetection:
 
     def _excuse_tests(self) -> None:
         """Excuse what tests have left that nobody has judged: what is on the loops, and in the ledger."""
-        self._ledger.forget_ended_tests()
+        self.ledger.forget_ended_tests()
         for loop in self._watches:
             for task in asyncio.all_tasks(loop):
                 if self._is_of_ended_test(task):
@@ -301,18 +308,19 @@ class LeakDetection:
         for detector in detectors:
             suspects += detector.compare(judgement)
         judgement.young = []
+        suspects = self.ignored.without_ignored(judgement.without_parts(suspects))
         findings: list[Finding] = []
         if suspects:
             if not judgement.wider:
                 suspects = self._without_retained(judgement, suspects)
             blamed = [OwnerInfo.of(suspect.owner or judgement.owner) for suspect in suspects]
             findings = [suspect.describe(owner) for suspect, owner in zip(suspects, blamed, strict=True)]
-            findings += self._ledger.take(judgement)
+            findings += self.ledger.take(judgement)
             self._dispose(judgement, suspects, findings)
             suspects.clear()
-            self._ledger.take(judgement)  # what the disposal has stirred up
+            self.ledger.take(judgement)  # what the disposal has stirred up
         else:
-            findings = self._ledger.take(judgement)
+            findings = self.ledger.take(judgement)
         return [with_place(finding) for finding in findings]
 
     def _find_young(self, loop: asyncio.AbstractEventLoop) -> list[object]:

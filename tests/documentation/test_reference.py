@@ -14,6 +14,8 @@ import pytest_uno
 import pytest_uno.clock
 import pytest_uno.core
 from pytest_uno.harness import fixtures, marker, settings
+from pytest_uno.leaks import policy
+from pytest_uno.leaks.leak_watch import LeakWatch
 from pytest_uno.leaks.rules import RULES
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
@@ -50,8 +52,17 @@ def test_what_the_clock_is_said_to_do_exists() -> None:
     members = re.findall(r"^   \.\. auto(?:method|property):: (\w+)$", page("clock.md"), re.MULTILINE)
     assert members
     assert [name for name in members if not hasattr(pytest_uno.clock.VirtualClock, name)] == []
-    steering = set(re.findall(r"`(?:await )?(\w+)\(.*?\)`", page("fixtures.md")))
+    steering = set(
+        re.findall(r"`(?:await )?(\w+)\(.*?\)`", page("fixtures.md").partition("## `uno_leaks`")[0])
+    )
     assert steering - {"get_async_manager"} <= set(members)
+
+
+def test_members_of_uno_leaks() -> None:
+    public = {name for name in vars(LeakWatch) if not name.startswith("_")}
+    documented = re.findall(r"^\| `(\w+)(?:\(.*\))?` \|", page("fixtures.md"), re.MULTILINE)
+    assert set(documented) == public - {"judge"}
+    assert all(inspect.getdoc(getattr(LeakWatch, name)) for name in documented)
 
 
 def registered_options(config: pytest.Config) -> set[str]:
@@ -103,7 +114,7 @@ def test_reserved_marker_keys() -> None:
 
 
 def test_values_of_marker_keys() -> None:
-    for key, values in {"clock": settings.CLOCKS, "leaks": settings.LEVELS}.items():
+    for key, values in {"clock": settings.CLOCKS, "leaks": policy.LEVELS}.items():
         row = re.search(rf"^\| `{key}=` \| ([^|]+) \|", page("marker.md"), re.MULTILINE)
         assert row is not None
         assert re.findall(r"`\"(\w+)\"`", row[1]) == list(values)
@@ -128,6 +139,7 @@ def test_rule(code: str) -> None:
     for heading in ("Why it matters", "Example", "Fix", "Allow it"):
         assert f"\n## {heading}\n" in text, heading
     assert text.count("```console\n$ pytest") >= 2, "the leak and the fix must both be run"
+    assert ("\nBy default it is a warning" in text) == (rule.level == "warn")
     assert f"| [{code} {rule.name}]({code}.md) | {rule.title} |" in page("leaks/index.md")
 
 
