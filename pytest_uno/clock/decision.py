@@ -71,20 +71,24 @@ class Decision:
         self._outside = outside
         self._failure = failure
         self._busy_since = 0.0
+        self._held_since: float | None = None
 
     def when_idle(self) -> Events:
         """Decide; called by the selector when the loop has nothing to do."""
         loop, clock, selector = self._loop, self._clock, self._selector
         if selector.may_have_events() and (events := selector.wait(0)):
             self._outside.descriptors.touch(events)
+            self._held_since = None
             return events
         if loop.has_ready_callbacks():  # another thread called in meanwhile
+            self._held_since = None
             return []
         timer = loop.next_timer()
         if self._outside.is_noted or self._outside.threads.may_hold():
             held = self._hold(timer)
             if held is not None:
                 return held
+        self._held_since = None
         if clock.has_settlers and clock.wake_settlers():
             return []
         target = clock.next_target()
@@ -121,19 +125,9 @@ class Decision:
             return self._time_out()
         clock.jumps += 1
         if moment - clock.start > clock.budgets.limit:
-            return self._fail(
-                ClockLimitError,
-                compose_message(
-                    self._show(
-                        f"virtual time would pass its limit of {clock.budgets.limit:g} s at {moment:g} s"
-                    ),
-                    cause="a periodic task keeps the run going for ever",
-                    fix="end the task that goes on, or give the clock a larger Budgets(limit=)",
-                    anchor="clock-limit",
-                ),
-            )
-        if clock.jumps > clock.jumps_allowed:
-            clock.jumps_allowed = clock.jumps + _CLEAN_UP_JUMPS
+            return self._pass_limit(moment)
+        if clock.jumps > clock.budgets.max_jumps + clock.extra_jumps:
+            clock.extra_jumps = clock.jumps - clock.budgets.max_jumps + _CLEAN_UP_JUMPS
             return self._fail(
                 ClockLimitError,
                 compose_message(
@@ -153,16 +147,33 @@ class Decision:
         clock = self._clock
         if clock.deadline is not None and target > clock.deadline:
             return self._time_out()
+        if target - clock.start > clock.budgets.limit:
+            return self._pass_limit(target)
         clock.set_time(max(target, clock.time()))
         clock.wake_advance()
         return []
+
+    def _pass_limit(self, moment: float) -> Events:
+        return self._fail(
+            ClockLimitError,
+            compose_message(
+                self._show(
+                    f"virtual time would pass its limit of {self._clock.budgets.limit:g} s at {moment:g} s"
+                ),
+                cause="a periodic task keeps the run going for ever",
+                fix="end the task that goes on, or give the clock a larger Budgets(limit=)",
+                anchor="clock-limit",
+            ),
+        )
 
     # -- holding
     def _hold(self, timer: float) -> Events | None:
         """Wait for the outside; None when nothing holds the clock (any more)."""
         clock, selector, outside = self._clock, self._selector, self._outside
         budgets = clock.budgets
-        begun = now = monotonic()
+        now = monotonic()
+        if self._held_since is None or selector.take_news():
+            self._held_since = now  # timers that fire while time flows are no news from outside
         slice_ = _FIRST_SLICE
         while True:
             reasons = outside.reasons(now, budgets)
@@ -177,7 +188,8 @@ class Decision:
                     return self._end_flow(timer)
             else:
                 return None
-            if now - begun > budgets.stall:
+            if now - self._held_since > budgets.stall:
+                self._held_since = None
                 return self._stall(reason.label for reason in reasons)
             if outside.threads.change_silently:
                 wait = min(wait, slice_)
@@ -189,6 +201,7 @@ class Decision:
                 clock.set_time(min(quantise(clock.time() + now - before), horizon))
             if events or self._loop.has_ready_callbacks():
                 outside.descriptors.touch(events)
+                self._held_since = None
                 return events
             if freezes <= 0 and clock.time() >= horizon:
                 return self._end_flow(timer)

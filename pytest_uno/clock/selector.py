@@ -43,6 +43,7 @@ class VirtualSelector(selectors.BaseSelector):
         )  # `len` of a real map is a call more
         self._descriptors: Mapping[Any, Any] = real.get_map() if keys is None else keys
         self._busy = 0
+        self._has_news = False
 
     def may_have_events(self) -> bool:
         """Say whether a look at the descriptors can bring anything: there are others than the wake-up socket."""
@@ -91,9 +92,17 @@ class VirtualSelector(selectors.BaseSelector):
             # The wake-up socket alone need not be asked: what it announces stands among the ready callbacks.
             if len(self._descriptors) <= 1 and not self.signal_handlers:
                 return []
-            return self.wait(0)
+            events = self.wait(0)
+            if events:
+                self._has_news = True
+            return events
         self._busy = 0
         return self.when_idle()
+
+    def take_news(self) -> bool:
+        """Say whether anything came in, since this was last asked, while the loop was busy."""
+        has_news, self._has_news = self._has_news, False
+        return has_news
 
     def forget_decision(self) -> None:
         """Wait for real from here on."""

@@ -45,6 +45,7 @@ class VirtualClock:
         held_by: the same by what held it; sources that hold at the same time count fully, each.
         deadline: the moment at which what runs fails with `ClockTimeoutError`; timers due exactly then still fire.
         describe_task: says what stands next to a task's name in pictures.
+        extra_jumps: jumps beyond the budget that the clean-up after a failure gets.
     """
 
     def __init__(self, loop: VirtualEventLoop, *, start: float, budgets: Budgets) -> None:
@@ -66,7 +67,7 @@ class VirtualClock:
         """Begin anew at the present moment, as each test on a shared loop does."""
         self.start = self.time()
         self.jumps = 0
-        self.jumps_allowed = self.budgets.max_jumps
+        self.extra_jumps = 0
         self.held = 0.0
         self.held_by: dict[str, float] = {}
         self.deadline: float | None = None

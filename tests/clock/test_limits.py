@@ -88,6 +88,24 @@ def test_as_many_jumps_as_allowed() -> None:
     assert run_virtual(main, budgets=Budgets(max_jumps=100))[1].jumps == 100
 
 
+def test_the_jumps_allowed_follow_budgets_that_are_replaced() -> None:
+    async def main() -> None:
+        the_clock().budgets = replace(the_clock().budgets, max_jumps=100)
+        await wait_next_to_a_ticker()
+
+    assert failure_of(ClockLimitError, main)[1].time() == 100
+
+
+def test_who_advances_for_ever_passes_the_limit() -> None:
+    async def main() -> None:
+        while True:
+            await the_clock().advance(60)
+
+    text, clock = failure_of(ClockLimitError, main, budgets=Budgets(limit=3600))
+    assert "limit of 3600 s at 3660 s" in text
+    assert clock.time() == 3600
+
+
 def test_the_clean_up_may_take_some_jumps() -> None:
     log: list[float] = []
 
@@ -188,6 +206,37 @@ def test_nothing_comes_from_outside() -> None:
     assert "messages.html#clock-stall" in text
     assert clock.time() == 0
     assert clock.held >= 0.02
+
+
+def test_a_ticker_is_no_news_from_outside() -> None:
+    finish = threading.Event()
+
+    async def main() -> None:
+        working = asyncio.get_running_loop().run_in_executor(None, finish.wait, 30)
+        ticker = asyncio.create_task(tick(0.001))
+        try:
+            async with asyncio.timeout(30):
+                await working
+        finally:
+            finish.set()
+            ticker.cancel()
+
+    text, clock = failure_of(ClockStallError, main, budgets=Budgets(patience=0.01, stall=0.1))
+    assert "0.1 s of real time; waited for: executor or thread" in text
+    assert clock.time() < 30
+
+
+def test_each_piece_of_news_begins_the_time_to_a_stall_anew() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        for _ in range(6):
+            called = asyncio.Event()
+            timer = threading.Timer(0.05, loop.call_soon_threadsafe, (called.set,))
+            timer.start()
+            with the_clock().hold("the moon"):
+                await called.wait()
+
+    assert run_virtual(main, budgets=Budgets(stall=0.2))[1].held > 0.2
 
 
 def test_a_thread_that_works_for_longer_than_its_patience_but_less_than_a_stall() -> None:
