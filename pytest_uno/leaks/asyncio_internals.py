@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import sys
 import warnings
-from asyncio import futures, timeouts
+from asyncio import events, futures, timeouts
 from collections.abc import Callable, Mapping
 from types import AsyncGeneratorType
 from typing import Any, TypeAlias, cast
 
 __all__ = [
     "ON_TIMEOUT",
+    "POLICY_SETTER",
     "WAKE_UP",
     "AsyncGenerator",
     "arguments_of",
@@ -24,10 +26,14 @@ __all__ = [
     "closes_generator",
     "context_of",
     "coroutine_of",
+    "event_loop_policy",
     "forget_exception",
     "forget_pending",
     "has_open_transport",
     "is_open_generator",
+    "is_same_policy",
+    "loop_of_transport",
+    "put_policy_back",
     "reader_and_writer",
     "shorten_traceback",
     "signal_handle",
@@ -44,6 +50,12 @@ WAKE_UP: Callable[..., object] | None = getattr(futures, "_set_result_unless_can
 
 ON_TIMEOUT: object = getattr(timeouts.Timeout, "_on_timeout", None)
 """The callback of the timers of `asyncio.timeout` (3.11 to 3.15), a function."""
+
+POLICY_SETTER = (
+    "_set_event_loop_policy" if hasattr(events, "_set_event_loop_policy") else "set_event_loop_policy"
+)
+"""What sets the event loop policy in `asyncio.events`: since 3.14 the public function is deprecated, and says so
+to its caller, before it calls this one."""
 
 
 def context_of(handle: object) -> contextvars.Context | None:
@@ -151,6 +163,20 @@ def has_open_transport(loop: asyncio.AbstractEventLoop, protocol: object) -> boo
     return False
 
 
+def loop_of_transport(transport: object) -> asyncio.AbstractEventLoop | None:
+    """Return the loop of a transport that can be aborted; None of anything else.
+
+    `_SelectorTransport._loop`, `_ProactorBasePipeTransport._loop` and `_SSLProtocolTransport._loop` (3.11 to 3.15);
+    the transports of uvloop have the same.
+
+    Args:
+        transport: any object.
+    """
+    if not hasattr(transport, "abort"):
+        return None
+    return cast("asyncio.AbstractEventLoop | None", getattr(transport, "_loop", None))
+
+
 def wheels_of(loop: asyncio.AbstractEventLoop) -> tuple[object, ...]:
     """Return what a loop itself has opened: its selector, and the sockets that wake it up.
 
@@ -239,3 +265,41 @@ def warning_sink() -> object:
         if log is not None:
             return log
     return warnings._showwarnmsg_impl  # type: ignore[attr-defined]
+
+
+def event_loop_policy() -> object:
+    """Return the event loop policy; None before the first was made.
+
+    `events._event_loop_policy` (3.11 to 3.15): the public function makes one, and is deprecated since 3.14.
+    """
+    return getattr(events, "_event_loop_policy", None)
+
+
+def put_policy_back(policy: object) -> None:
+    """Set the event loop policy, as its public function does, which is deprecated since 3.14.
+
+    Args:
+        policy: what `event_loop_policy` returned.
+    """
+    events._event_loop_policy = policy  # type: ignore[attr-defined]
+
+
+def is_same_policy(policy: object, other: object) -> bool:
+    """Say whether it makes no difference which of two event loop policies is set.
+
+    Args:
+        policy: what `event_loop_policy` returned at one moment.
+        other: what it returned at another; None is asyncio's own one, that is yet to be made.
+    """
+    return policy is other or (_is_default_policy(policy) and _is_default_policy(other))
+
+
+def _is_default_policy(policy: object) -> bool:
+    return policy is None or type(policy) is _default_policy()
+
+
+@functools.cache
+def _default_policy() -> object:
+    """Return the class of asyncio's own policy: since 3.14 its name has an underscore."""
+    module = sys.modules.get("asyncio.unix_events") or sys.modules.get("asyncio.windows_events")
+    return getattr(module, "_DefaultEventLoopPolicy", None) or getattr(module, "DefaultEventLoopPolicy", None)

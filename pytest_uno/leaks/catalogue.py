@@ -7,7 +7,10 @@ from pytest_uno.leaks.descriptors import Descriptors
 from pytest_uno.leaks.event_loops import EventLoops
 from pytest_uno.leaks.executors import Executors
 from pytest_uno.leaks.files import Files
+from pytest_uno.leaks.http_sessions import HttpSessions
 from pytest_uno.leaks.judging import FurtherDetector, Ledger
+from pytest_uno.leaks.locks import Locks
+from pytest_uno.leaks.policies import Policies
 from pytest_uno.leaks.readers_and_signals import Registrations
 from pytest_uno.leaks.sites import Sites
 from pytest_uno.leaks.task_births import TaskBirths
@@ -31,7 +34,10 @@ def make_further_detectors(sites: Sites, births: TaskBirths, ledger: Ledger) -> 
     descriptors = Descriptors(sites, births, origins)
     return (
         EventLoops(sites, births, ledger),
+        HttpSessions(sites, births, ledger),
         OpenGenerators(sites, births, ledger),
+        Locks(sites, births),
+        Policies(sites, births),
         Registrations(sites, births),
         Timers(sites, births),
         executors,

@@ -120,10 +120,34 @@ RULES: Mapping[str, Rule] = MappingProxyType(
                 "use it in `with`, or call `shutdown()` in the fixture that made it",
             ),
             Rule(
+                "UNO409",
+                "http-session",
+                "an HTTP client was not closed",
+                "use `async with` around the client, or close it in the fixture that makes it",
+            ),
+            Rule(
                 "UNO501",
                 "resource",
                 "a resource of a manager was still open when its owner ended",
                 "use `async with`, or shut the manager that holds it down with `await manager.shutdown()`",
+            ),
+            Rule(
+                "UNO502",
+                "lock",
+                "a lock or semaphore was still held when its owner ended",
+                "use `async with` around what it protects, or `release()` it in a `finally`",
+            ),
+            Rule(
+                "UNO503",
+                "context",
+                "a context variable was set for good, so that later tests see its value",
+                "keep the token that `set()` returns, and `reset()` the variable after the `yield` of the fixture",
+            ),
+            Rule(
+                "UNO504",
+                "policy",
+                "the event loop policy was changed and not put back",
+                "put it back in a `finally`, or better hand a `loop_factory` to `asyncio.Runner`",
             ),
             Rule(
                 "UNO901",
