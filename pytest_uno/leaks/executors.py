@@ -34,6 +34,9 @@ _LATE = {
 }
 """Pools of modules that are not imported for us: the class, and what is patched beside its constructor."""
 
+_ANYIO = "anyio._backends._asyncio"
+"""Its workers take jobs by a method of the class `AsyncIOBackend`."""
+
 _WRAPPED_JOBS = getattr(ThreadPoolExecutor, "prepare_context", None)
 """A class with one of its own (3.14) sends its jobs elsewhere, and they have to be pickled."""
 
@@ -72,6 +75,14 @@ class Executors(FurtherDetector):
                 owner_class = getattr(sys.modules[name], class_name, None)
                 hooks = () if owner_class is None else _hooks_of(owner_class, self._wraps(*methods))
                 self._late[name] = [hook.install() for hook in hooks]
+        if _ANYIO not in self._late and _ANYIO in sys.modules:
+            backend = getattr(sys.modules[_ANYIO], "AsyncIOBackend", None)
+            self._late[_ANYIO] = []
+            if "run_sync_in_worker_thread" in vars(backend or object):
+                hook = replace_attribute(
+                    backend, "run_sync_in_worker_thread", self._wrap_anyio, reason=_REASON
+                )
+                self._late[_ANYIO].append(hook.install())
 
     def clear(self) -> None:
         """Take out what was put in late, and let go of everything."""
@@ -167,6 +178,19 @@ class Executors(FurtherDetector):
                 origins.pool = outer
 
         return submit_and_remember
+
+    def _wrap_anyio(self, method: Any) -> Any:
+        owner_of, births, origins = OWNER.get, self._births, self._origins
+        run = method.__func__
+
+        @functools.wraps(run)
+        def run_and_remember(cls: Any, func: Any, *args: Any, **kwargs: Any) -> Any:
+            owner = owner_of() or births.current
+            if owner is not None:
+                func = functools.partial(_run_job, origins, owner, origins.capture(self._sites), func)
+            return run(cls, func, *args, **kwargs)
+
+        return classmethod(run_and_remember)
 
     def _wrap_end(self, end: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(end)

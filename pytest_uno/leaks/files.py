@@ -50,6 +50,7 @@ class _Opened:
         raw: its raw file; None if that is what was returned.
         owner: who has opened it.
         site: where.
+        is_users: whether the user's own code has called `open`, and no object of a library has the file.
         is_dropped: whether it was freed while it was open.
     """
 
@@ -57,6 +58,7 @@ class _Opened:
     raw: io.FileIO | None
     owner: Owner
     site: Site
+    is_users: bool
     is_dropped: bool = False
 
     def is_left(self) -> bool:
@@ -147,12 +149,14 @@ class Files(FurtherDetector):
         if owner is None:
             return
         site = self._origins.capture(self._sites)
-        if not site or _is_of_library(_getframe(2)):
+        caller = _getframe(2)
+        if not site or _is_of_library(caller):
             return
+        is_users = self._sites.is_user(caller.f_code.co_filename)
         if raw is file:
-            opened = _Opened(weakref.ref(file), None, owner, site)
+            opened = _Opened(weakref.ref(file), None, owner, site, is_users)
         else:
-            opened = _Opened(weakref.ref(file), raw, owner, site)
+            opened = _Opened(weakref.ref(file), raw, owner, site, is_users)
             setattr(raw, _FINALISER, self._answer_finaliser(opened))
         self._opened.append(opened)
         if len(self._opened) > self._limit:
@@ -207,6 +211,11 @@ class Files(FurtherDetector):
 
         def dispose() -> None:
             self._opened = [each for each in self._opened if each is not opened]
+            if opened.raw is not None and not opened.is_users:
+                # Its owner, as a log handler, could not write any more, or not even close: let it end in silence.
+                setattr(opened.raw, _FINALISER, _ignore)
+                opened.raw = None
+                return
             for each in (file, raw):  # a file that was detached cannot be closed any more
                 if each is not None:
                     with contextlib.suppress(Exception):
@@ -231,6 +240,10 @@ def _describe(raw: Any) -> str:
         if stat.S_ISFIFO(os.fstat(raw.fileno()).st_mode):
             return "file of a pipe"
     return "file of a descriptor"
+
+
+def _ignore(source: object) -> None:
+    """Answer the finaliser of a file that was reported."""
 
 
 def _is_of_library(caller: types.FrameType | None) -> bool:
