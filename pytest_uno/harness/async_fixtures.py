@@ -26,6 +26,7 @@ from pytest_uno.harness.marker import is_sync_test_in_auto_mode
 from pytest_uno.harness.pytest_internals import (
     RUNNER_MODULE,
     forget_failed_setup,
+    is_set_anew_for_each_test,
     mark_async_fixture,
     requesting_item,
     resolve_fixture,
@@ -69,6 +70,7 @@ class AsyncFixtures:
                 raise
         owner = self._begin_ownership(fixturedef, func, item)
         token = OWNER.set(owner)
+        before = None if owner is None or is_ours else contextvars.copy_context()
         flags = None
         if is_ours:
             test_scope = test_loop_scope(item) if is_uno_test(item) else "function"
@@ -89,6 +91,8 @@ class AsyncFixtures:
             forget_failed_setup(fixturedef)
             raise
         finally:
+            if owner is not None and before is not None and not is_set_anew_for_each_test(fixturedef):
+                self._run.detection.contexts.note_set_up(owner, func, before)
             OWNER.reset(token)
             if flags is not None:
                 substitute_fixture_function(fixturedef, func)

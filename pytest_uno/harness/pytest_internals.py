@@ -35,6 +35,7 @@ __all__ = [
     "forget_failed_setup",
     "ini_keys",
     "is_adopted_by_pytest_asyncio",
+    "is_set_anew_for_each_test",
     "is_unittest_item",
     "leave_out_policy",
     "loop_factory",
@@ -258,6 +259,18 @@ def resolve_fixture(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureR
 def substitute_fixture_function(fixturedef: pytest.FixtureDef[Any], func: Callable[..., Any]) -> None:
     """Replace the function of a fixture for the length of its set-up, as pytest-asyncio does itself."""
     fixturedef.func = func  # type: ignore[misc]
+
+
+def is_set_anew_for_each_test(fixturedef: pytest.FixtureDef[Any]) -> bool:
+    """Say whether a fixture is set up for every test of a folder: `autouse`, in a conftest file or plugin.
+
+    `FixtureDef._autouse` (pytest 8.4 and newer) and the public `baseid`, which ends with a file's name in a module.
+
+    Args:
+        fixturedef: the fixture.
+    """
+    is_autouse = bool(getattr(fixturedef, "_autouse", False))
+    return is_autouse and fixturedef.scope == "function" and ".py" not in fixturedef.baseid
 
 
 def forget_failed_setup(fixturedef: pytest.FixtureDef[Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pytest_uno.leaks.async_generators import OpenGenerators
+from pytest_uno.leaks.contexts import Contexts
 from pytest_uno.leaks.descriptors import Descriptors
 from pytest_uno.leaks.event_loops import EventLoops
 from pytest_uno.leaks.executors import Executors
@@ -38,6 +39,7 @@ def make_further_detectors(sites: Sites, births: TaskBirths, ledger: Ledger) -> 
         OpenGenerators(sites, births, ledger),
         Locks(sites, births),
         Policies(sites, births),
+        Contexts(sites),
         Registrations(sites, births),
         Timers(sites, births),
         executors,

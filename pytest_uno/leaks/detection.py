@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from pytest_uno.leaks.catalogue import make_further_detectors
+from pytest_uno.leaks.contexts import Contexts
 from pytest_uno.leaks.coroutines import AnyCoroutine, NeverAwaited
 from pytest_uno.leaks.hooks import hook_table
 from pytest_uno.leaks.ignored_objects import IgnoredObjects
@@ -90,6 +91,7 @@ class LeakDetection:
         self._coroutines = NeverAwaited(self._sites, self.ledger)
         self._resources = OpenResources(self._sites)
         self._further = make_further_detectors(self._sites, self._births, self.ledger)
+        self.contexts = next(each for each in self._further if isinstance(each, Contexts))
         self._detectors: tuple[Detector, ...] = (
             self._tasks,  # first: its grace lets the others see what is there in the end
             self._exceptions,
