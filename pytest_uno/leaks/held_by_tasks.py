@@ -41,14 +41,15 @@ class HeldByTasks:
         self._dispose = dispose
         self._held: list[tuple[AnyTask, object]] = []
 
-    def find(self, things: Sequence[object], judgement: Judgement) -> set[int]:
+    def find(self, things: Sequence[object], judgement: Judgement, *, users: bool = True) -> set[int]:
         """Return the identities of the things that leaked tasks hold, which the tasks are reported for.
 
         Args:
             things: things that look like a leak.
             judgement: whom it is about.
+            users: which tasks, see `pending_tasks`.
         """
-        tasks = pending_tasks(judgement, self._births, users=True) if things else []
+        tasks = pending_tasks(judgement, self._births, users=users) if things else []
         if not tasks:
             return set()
         held = find_retained(things, {task: [self._births.coroutine(task)] for task in tasks})

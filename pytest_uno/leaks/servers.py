@@ -156,7 +156,8 @@ class OpenServers(FurtherDetector):
 
         def dispose() -> None:
             self._close(server)
-            reap(judgement.loop, judgement.tasks_of(server))
+            # Those that read see the end of their connection; only others are cancelled.
+            reap(judgement.loop, settle_by_turns(judgement.loop, lambda: judgement.tasks_of(server)))
 
         return Suspect(server, creation.owner, describe, adopt, dispose)
 

@@ -29,8 +29,11 @@ __all__ = ["OpenSockets"]
 _PAIR = getattr(socket.socketpair, "__code__", None)
 """The code that makes both sockets of a pair."""
 
-_FOREVER = "/multiprocessing/resource_sharer.py"
+_SHARER = "/multiprocessing/resource_sharer.py"
 """It listens from its first use until the process ends."""
+
+_WAKE_UP = "_make_self_pipe"
+"""What makes the sockets that wake an event loop up; they are a part of the loop."""
 
 _getframe = sys._getframe  # pyright: ignore[reportPrivateUsage]  (documented, if only for CPython)
 
@@ -138,7 +141,7 @@ class OpenSockets(FurtherDetector):
                 return
             # Without any of the user's frames it is a library's own affair, or the harness's.
             site = sites.capture()
-            if site and not _is_forever(caller := _getframe(1)):
+            if site and not _is_machinery(caller := _getframe(1)):
                 if (lost := self._dropped.pop(id(sock), None)) is not None:
                     self._lost.append(lost)  # another one's identity is this one's now
                 creation = made.note(sock, site)
@@ -198,11 +201,12 @@ class OpenSockets(FurtherDetector):
         )
 
 
-def _is_forever(frame: types.FrameType | None) -> bool:
+def _is_machinery(frame: types.FrameType | None) -> bool:
     for _ in range(4):
         if frame is None:
             return False
-        if frame.f_code.co_filename.replace("\\", "/").endswith(_FOREVER):
+        code = frame.f_code
+        if code.co_name == _WAKE_UP or code.co_filename.replace("\\", "/").endswith(_SHARER):
             return True
         frame = frame.f_back
     return False

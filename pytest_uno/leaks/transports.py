@@ -117,6 +117,8 @@ class OpenTransports(FurtherDetector):
                     self._made.forget(transport)
             elif (number := descriptor_of(transport)) is not None:
                 judgement.descriptors.add(number)
+        if judgement.loop_ends:
+            self._end_closing(judgement)
         found = settle_by_turns(judgement.loop, lambda: self._open(judgement))
         if any(server_of(transport) is not None for transport, _ in found):  # its peer may just have gone
             found = settle_in_time(judgement.loop, lambda: self._open(judgement))
@@ -127,7 +129,26 @@ class OpenTransports(FurtherDetector):
         blamed = self._without_other_ends([pair for pair in found if id(pair[0]) not in held], wholes)
         self._explain_handlers([transport for transport, _ in found], wholes, judgement)
         judgement.explained.update(id(protocol_of(transport)) for transport, _ in found)  # and so its timers
-        return [self._suspect(judgement, transport, creation, wholes) for transport, creation in blamed]
+        # The handler of a connection that only the server's end has kept is the leak.
+        held = self._held.find([pair[0] for pair in blamed if _is_accepted(pair)], judgement, users=False)
+        return [
+            self._suspect(judgement, transport, creation, wholes)
+            for transport, creation in blamed
+            if id(transport) not in held
+        ]
+
+    def _end_closing(self, judgement: Judgement) -> None:
+        """Let what is closing come to its end, as long as there is a loop for it: with TLS that takes a reply."""
+
+        def closing() -> list[AnyTransport]:
+            return [
+                transport
+                for transport, _ in self._made.living()
+                if loop_of(transport) is judgement.loop and not is_open(transport)
+            ]
+
+        if can_turn(judgement.loop) and closing():
+            _abort(*settle_in_time(judgement.loop, closing))
 
     def _open(self, judgement: Judgement) -> list[Found]:
         return [
@@ -244,7 +265,8 @@ class OpenTransports(FurtherDetector):
 
         def dispose() -> None:
             _abort(transport, *others)
-            reap(judgement.loop, judgement.tasks_of(transport))
+            # Those that read see the end of the connection; only others are cancelled.
+            reap(judgement.loop, settle_by_turns(judgement.loop, lambda: judgement.tasks_of(transport)))
 
         return Suspect(transport, creation.owner, describe, adopt, dispose)
 
@@ -273,7 +295,7 @@ def _name(transport: AnyTransport) -> tuple[str, str]:
         target = "StreamWriter"
     if isinstance(transport, asyncio.DatagramTransport):
         kind = "datagram transport"
-    elif not isinstance(transport, asyncio.Transport):
+    elif transport.get_extra_info("pipe") is not None:
         kind = "pipe"
     else:
         kind = "connection" if server_of(transport) is None else "accepted connection"
