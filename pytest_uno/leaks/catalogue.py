@@ -13,11 +13,16 @@ from pytest_uno.leaks.judging import FurtherDetector, Ledger
 from pytest_uno.leaks.locks import Locks
 from pytest_uno.leaks.policies import Policies
 from pytest_uno.leaks.readers_and_signals import Registrations
+from pytest_uno.leaks.servers import OpenServers
 from pytest_uno.leaks.sites import Sites
+from pytest_uno.leaks.swallowed_cancellations import SwallowedCancellations
+from pytest_uno.leaks.sockets import OpenSockets
+from pytest_uno.leaks.subprocesses import OpenProcesses
 from pytest_uno.leaks.task_births import TaskBirths
 from pytest_uno.leaks.thread_origins import ThreadOrigins
 from pytest_uno.leaks.threads import Threads
 from pytest_uno.leaks.timers import Timers
+from pytest_uno.leaks.transports import OpenTransports
 
 __all__ = ["make_further_detectors"]
 
@@ -30,18 +35,25 @@ def make_further_detectors(sites: Sites, births: TaskBirths, ledger: Ledger) -> 
         births: knows the tasks, and the test that runs.
         ledger: takes what comes up between judgements.
     """
+    sockets = OpenSockets(sites, births, ledger)
+    servers = OpenServers(sites, births, ledger, sockets)
     origins = ThreadOrigins()
     executors = Executors(sites, births, origins)
     descriptors = Descriptors(sites, births, origins)
     return (
+        SwallowedCancellations(sites, births, ledger),
         EventLoops(sites, births, ledger),
         HttpSessions(sites, births, ledger),
+        servers,
+        OpenTransports(sites, births, ledger, servers, sockets),
+        OpenProcesses(sites, births, ledger),
         OpenGenerators(sites, births, ledger),
         Locks(sites, births),
-        Policies(sites, births),
         Contexts(sites),
+        Policies(sites, births),
         Registrations(sites, births),
         Timers(sites, births),
+        sockets,
         executors,
         Threads(sites, births, origins, executors),
         Files(sites, births, origins, descriptors),

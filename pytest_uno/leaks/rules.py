@@ -59,6 +59,14 @@ RULES: Mapping[str, Rule] = MappingProxyType(
                 "await it, or handle the exception in a done callback that calls `exception()`",
             ),
             Rule(
+                "UNO103",
+                "swallowed-cancellation",
+                "a task was cancelled and returned normally",
+                "end the `except CancelledError` with `raise`, or clean up in `finally`; who means to go on calls "
+                "`asyncio.current_task().uncancel()`",
+                level="warn",
+            ),
+            Rule(
                 "UNO104",
                 "loop-error",
                 "an exception that only the event loop's exception handler saw",
@@ -94,6 +102,31 @@ RULES: Mapping[str, Rule] = MappingProxyType(
                 "event-loop",
                 "an event loop was made and not closed",
                 "use `asyncio.run` or `with asyncio.Runner()`, or `close()` the loop in a `finally`",
+            ),
+            Rule(
+                "UNO401",
+                "transport",
+                "a connection, datagram endpoint or pipe of asyncio was not closed",
+                "`close()` the writer or transport in a `finally`, and await `wait_closed()` of a writer",
+            ),
+            Rule(
+                "UNO402",
+                "server",
+                "a server was not closed",
+                "use `async with` around the server, or `close()` it in the fixture that starts it",
+            ),
+            Rule(
+                "UNO403",
+                "subprocess",
+                "a process was started and nobody waited for its end",
+                "await `wait()` or `communicate()`, after a `terminate()` if it does not end by itself; "
+                "use `with` around a `subprocess.Popen`",
+            ),
+            Rule(
+                "UNO404",
+                "socket",
+                "a socket was opened and not closed",
+                "use `with` around the socket, or `close()` it in a `finally`",
             ),
             Rule(
                 "UNO405",
