@@ -23,13 +23,13 @@ from typing import Any, TypeAlias, cast
 import pytest_uno
 from pytest_uno.leaks.model import Frame
 
-__all__ = ["END", "USER", "Site", "Sites"]
+__all__ = ["USER", "Site", "Sites"]
 
 Site: TypeAlias = list[Any]
 """Code objects and instruction offsets in turn, the innermost frame first; to be resolved by
 `Sites.resolve`."""
 
-_LIBRARY, USER, END = 0, 1, 2
+_LIBRARY, USER, _END = 0, 1, 2
 """Whose code a file holds: a library's, the user's, or that of what runs the user's code."""
 
 _ENDS = "/asyncio/events.py"
@@ -86,7 +86,7 @@ class Sites:
             except KeyError:
                 kind = self._kind_of(code.co_filename)
             if kind:
-                if kind == END:
+                if kind == _END:
                     return site
                 site += (code, frame.f_lasti)
                 if len(site) == _LENGTH:
@@ -107,7 +107,7 @@ class Sites:
             if kind is None:
                 kind = self._kind_of(code.co_filename)
             if kind:
-                return [] if kind == END else [code, frame.f_lasti]
+                return [] if kind == _END else [code, frame.f_lasti]
             frame = frame.f_back
         return self._capture_behind_greenlet([])[:2]
 
@@ -191,7 +191,7 @@ class Sites:
         if kind is None:
             path = _posix(file)
             if path.endswith(_ENDS) or any(folder in path for folder in _RUNNERS):
-                kind = END
+                kind = _END
             elif path.endswith(".pyx"):
                 kind = _LIBRARY  # Cython names its source relative to nowhere: in tracebacks only
             elif path.startswith("<"):
@@ -212,7 +212,7 @@ class Sites:
             frame = cast("types.FrameType | None", current.gr_frame)
             while frame is not None:
                 kind = self._kind_of(frame.f_code.co_filename)
-                if kind == END or len(site) == _LENGTH:
+                if kind == _END or len(site) == _LENGTH:
                     return site
                 if kind == USER:
                     site += (frame.f_code, frame.f_lasti)

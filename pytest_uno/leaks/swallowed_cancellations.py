@@ -139,9 +139,9 @@ class SwallowedCancellations(FurtherDetector):
             return
         carrier = None if must_cancel(task) else waiter
         request = _Request(carrier, raced_by_wait_for(task, waiter), [])
-        known: _Cancellations | None = getattr(task, "_pytest_uno_cancellations", None)
+        known: _Cancellations | None = getattr(task, "pytest_uno_cancellations", None)
         if known is None:
-            known = task._pytest_uno_cancellations = _Cancellations([])
+            known = task.pytest_uno_cancellations = _Cancellations([])
         if is_expiry:
             known.expiry = request
             return
@@ -153,20 +153,20 @@ class SwallowedCancellations(FurtherDetector):
 
     def taken_back(self, task: WatchedTask, caller: FrameType | None) -> None:
         """Take note that a cancellation was taken back; see `CancellationObserver`."""
-        known: _Cancellations | None = getattr(task, "_pytest_uno_cancellations", None)
+        known: _Cancellations | None = getattr(task, "pytest_uno_cancellations", None)
         if known is not None and known.requests and not _file_of(caller).endswith(_PROTOCOLS):
             known.taken_back += 1
 
     def _judge(self, task: asyncio.Task[Any]) -> None:
-        known: _Cancellations | None = getattr(task, "_pytest_uno_cancellations", None)
+        known: _Cancellations | None = getattr(task, "pytest_uno_cancellations", None)
         if known is None or not isinstance(task, WatchedTask):
             return
-        task._pytest_uno_cancellations = None
+        task.pytest_uno_cancellations = None
         self._unjudged.pop(task, None)
         if task.cancelled() or has_failed(task) or not task.cancelling():
             return
         delivered = [request for request in known.requests if request.is_delivered()]
-        if not delivered or len(known.requests) <= known.taken_back or not self._births.is_users(task):
+        if not delivered or len(known.requests) <= known.taken_back or not self._is_users(task):
             return
         by = self._sites.resolve(delivered[0].site)[:1]
         finding = Finding(
@@ -181,21 +181,26 @@ class SwallowedCancellations(FurtherDetector):
         )
         self._ledger.record(self._births.owner(task) or self._births.current, finding)
 
+    def _is_users(self, task: WatchedTask) -> bool:
+        """Say whether the user has made the task, and its coroutine: neither a test's own nor a library's worker."""
+        code = getattr(self._births.coroutine(task), "cr_code", None)
+        return code is not None and self._sites.is_user(code.co_filename) and self._births.is_users(task)
+
     def _wrap_exit(self, leave: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(leave)
-        def __aexit__(timeout: asyncio.Timeout, exc_type: object, *exc: object) -> Any:
+        def note_and_leave(timeout: asyncio.Timeout, exc_type: object, *exc: object) -> Any:
             if exc_type is None and timeout.expired():
                 self._note_timeout(_getframe(1))
             return leave(timeout, exc_type, *exc)
 
         if sys.version_info >= (3, 12):
-            inspect.markcoroutinefunction(__aexit__)
-        return __aexit__
+            inspect.markcoroutinefunction(note_and_leave)
+        return note_and_leave
 
     def _note_timeout(self, frame: FrameType | None) -> None:
         """Note that a block has ended without an exception although its time was up."""
         task = asyncio.current_task()
-        known: _Cancellations | None = getattr(task, "_pytest_uno_cancellations", None)
+        known: _Cancellations | None = getattr(task, "pytest_uno_cancellations", None)
         if known is None or known.expiry is None or not known.expiry.is_delivered():
             return
         known.expiry = None

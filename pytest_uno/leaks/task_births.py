@@ -12,17 +12,18 @@ call asyncio's as well, and to give the task a dictionary, costs as much again. 
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
 import sys
 import weakref
 from collections.abc import Callable, Coroutine
-from types import CodeType, FrameType
-from typing import Any, TypeAlias, cast
+from types import CodeType
+from typing import Any, TypeAlias
 
 from pytest_uno.leaks.asyncio_internals import coroutine_of, shorten_traceback, task_context
 from pytest_uno.leaks.model import Frame
 from pytest_uno.leaks.owners import OWNER, Owner
-from pytest_uno.leaks.sites import END, USER, Site, Sites
+from pytest_uno.leaks.sites import USER, Site, Sites
 from pytest_uno.leaks.task_internals import CLOSED, DEBUG, TASK_FACTORY, makes_tasks_itself
 from pytest_uno.leaks.watched_tasks import CancellationObserver, WatchedTask, make_task_class
 
@@ -48,15 +49,24 @@ task that is done at once, by an eager start, has let go of its coroutine: that 
 Line: TypeAlias = "tuple[Owner | None, CodeType, int]"
 """The birth of most tasks, flat: made by a coroutine that a task runs, so that the user has one frame on the stack."""
 
-_LINE = "_pytest_uno_line"
-
 _EAGER_FACTORY = getattr(asyncio, "eager_task_factory", None)
 _MORE_ARGUMENTS = sys.version_info >= (3, 14)
 """Whether `create_task` hands on whatever else a task takes, as `eager_start`."""
 
-_CREATE_TASK = asyncio.create_task.__code__
+_MAKERS = frozenset({"asyncio.tasks", "asyncio.taskgroups"})
+_BOTTOM = "asyncio.events"
+"""The modules of what calls a loop's `create_task` for the user, and of `Handle._run`, which runs the steps of a task."""
 
 _getframe = sys._getframe  # pyright: ignore[reportPrivateUsage]  (documented, if only for CPython)
+
+
+def _module_of_frame(depth: int = 0) -> str | None:
+    return _getframe(depth + 1).f_globals.get("__name__")
+
+
+_module_of: Callable[[int], str | None] = getattr(
+    sys, "_getframemodulename", _module_of_frame
+)  # 3.12 and newer
 
 
 class TaskWatch:
@@ -72,10 +82,9 @@ class TaskWatch:
         self.tasks: list[weakref.ref[AnyTask]] = []
         self._loop = loop
         self._previous = vars(loop).get("create_task")
-        before = loop.create_task
-        installed = self._wrap(before, sites, births)
+        installed = self._wrap(loop.create_task, sites, births)
         if makes_tasks_itself(loop):
-            installed = self._replace(before, installed, sites, births)
+            installed = self._replace(installed, sites, births)
         self._installed: Callable[..., AnyTask] | None = installed
         loop.create_task = installed  # type: ignore[method-assign]
 
@@ -127,56 +136,50 @@ class TaskWatch:
         return create_task_and_remember
 
     def _replace(
-        self,
-        create_task: Callable[..., AnyTask],
-        create_task_and_remember: Callable[..., AnyTask],
-        sites: Sites,
-        births: TaskBirths,
+        self, create_task: Callable[..., AnyTask], sites: Sites, births: TaskBirths
     ) -> Callable[..., AnyTask]:
         make_task, owner_of, tasks, limit = births.task_class(), OWNER.get, self.tasks, _COMPACT_AT
         ref: Callable[[AnyTask], weakref.ref[AnyTask]] = weakref.ref
         kinds, capture, capture_parent = sites.kinds, sites.capture, births.parent_site
-        loop, attributes = self._loop, vars(self._loop)
+        loop, attributes, module_of = self._loop, vars(self._loop), _module_of
+        create_with_more = self._wrap(functools.partial(make_task, loop=loop), sites, births)
+
+        def create_otherwise(
+            factory: object,
+            coro: Coroutine[Any, Any, Any],
+            name: object,
+            context: object,
+            more: dict[str, Any],
+        ) -> AnyTask:
+            given = {"name": name, "context": context}
+            more.update((key, value) for key, value in given.items() if value is not None)
+            if attributes[CLOSED]:
+                return create_task(coro, **more)
+            if factory is not None and factory is _EAGER_FACTORY:
+                return create_with_more(coro, **{"eager_start": True, **more})
+            return (create_with_more if factory is None and _MORE_ARGUMENTS else create_task)(coro, **more)
 
         def make_task_and_remember(
-            coro: Coroutine[Any, Any, Any], *, name: str | None = None, context: Any = None, **kwargs: Any
+            coro: Coroutine[Any, Any, Any], *, name: str | None = None, context: Any = None, **more: Any
         ) -> AnyTask:
             nonlocal limit
-            factory = attributes[TASK_FACTORY]
-            is_plain = factory is None and not kwargs
-            if attributes[CLOSED] or not (
-                is_plain or (factory is None or factory is _EAGER_FACTORY) and (_MORE_ARGUMENTS or not kwargs)
-            ):
-                if name is not None:
-                    kwargs["name"] = name
-                if context is not None:
-                    kwargs["context"] = context
-                return create_task_and_remember(coro, **kwargs)
-            if is_plain:
-                task = make_task(coro, loop=loop, name=name, context=context)
-            else:
-                if factory is not None:
-                    kwargs.setdefault("eager_start", True)
-                task = make_task(coro, loop=loop, name=name, context=context, **kwargs)
+            if (factory := attributes[TASK_FACTORY]) is not None or more or attributes[CLOSED]:
+                return create_otherwise(factory, coro, name, context, more)
+            task = make_task(coro, loop=loop, name=name, context=context)
             if attributes[DEBUG]:
                 shorten_traceback(task)
             owner = owner_of() if context is None else context.get(OWNER)
             if owner is None:  # an empty context, or a thread's: they know of no test
                 owner = births.current
-            frame = cast("FrameType", _getframe(1))
-            if frame.f_code is _CREATE_TASK and frame.f_back is not None:
-                frame = frame.f_back
+            # To make a frame object costs more than to ask for the name of its module.
+            depth = 2 if module_of(1) in _MAKERS else 1
+            frame = _getframe(depth)
             code = frame.f_code
-            if (
-                is_plain
-                and kinds.get(code.co_filename) == USER
-                and (outer := frame.f_back) is not None
-                and kinds.get(outer.f_code.co_filename) == END
-            ):
-                task._pytest_uno_line = (owner, code, frame.f_lasti)
+            if module_of(depth + 1) == _BOTTOM and kinds.get(code.co_filename) == USER:
+                task.pytest_uno_line = (owner, code, frame.f_lasti)
             else:
                 site = capture(frame) or capture_parent(loop)
-                task._pytest_uno_birth = (owner, site, coro) if task.done() else (owner, site)
+                task._pytest_uno_birth = (owner, site)  # type: ignore[attr-defined]
             tasks.append(ref(task))
             if len(tasks) > limit:
                 limit = self.compact()
@@ -315,26 +318,11 @@ class TaskBirths:
             return frames
         return self._sites.definition(code)
 
-    def is_users(self, task: AnyTask) -> bool:
-        """Say whether the user's code has made a task of the user's own coroutine.
-
-        Args:
-            task: the task.
-        """
-        coroutine = self.coroutine(task)
-        code = getattr(coroutine, "cr_code", None)
-        if code is None or not self._sites.is_user(code.co_filename):
-            return False
-        birth = self._birth(task)
-        origin = getattr(coroutine, "cr_origin", None)
-        makers = [] if birth is None or not birth[1] else [birth[1][0].co_filename]
-        return any(map(self._sites.is_user, [*makers, origin[0][0]] if origin else makers))
-
     def _birth(self, task: AnyTask) -> Birth | None:
         birth: Birth | None = getattr(task, _BIRTH, None)
         if birth is not None:
             return birth
-        line: Line | None = getattr(task, _LINE, None)
+        line: Line | None = getattr(task, "pytest_uno_line", None)
         if line is not None:
             owner, code, offset = line
             return owner, [code, offset]

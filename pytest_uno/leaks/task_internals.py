@@ -113,5 +113,5 @@ def raced_by_wait_for(task: asyncio.Task[Any], waiter: AnyFuture | None) -> AnyF
         return None
     for held in gc.get_referents(links[-1].awaitable):  # its locals: to ask the frame would pin them
         if isinstance(held, asyncio.Future) and held is not waiter:
-            return cast("AnyFuture", held)
+            return cast("AnyFuture", held)  # type: ignore[redundant-cast]  # pyright knows less
     return None

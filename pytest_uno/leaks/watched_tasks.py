@@ -46,9 +46,17 @@ class CancellationObserver(Protocol):
 
 
 class WatchedTask(asyncio.Task[Any]):
-    """A task with room for what the detectors know of it."""
+    """A task with room for what the detectors know of it.
 
-    __slots__ = ("_pytest_uno_birth", "_pytest_uno_cancellations", "_pytest_uno_line")
+    Attributes:
+        pytest_uno_line: owner and line of birth, in most cases; unset otherwise.
+        pytest_uno_cancellations: what the observer keeps; unset before the first.
+    """
+
+    __slots__ = ("_pytest_uno_birth", "pytest_uno_cancellations", "pytest_uno_line")
+
+    pytest_uno_line: object
+    pytest_uno_cancellations: object
 
 
 def make_task_class(observer: CancellationObserver) -> type[WatchedTask]:
