@@ -229,7 +229,7 @@ class LeakDetection:
         Returns:
             What the test and the fixtures that ended with it have leaked.
         """
-        judgement = Judgement(loop, snapshot.owner, loop_ends)
+        judgement = Judgement(loop, snapshot.owner, loop_ends, collect=self._young.collect)
         try:
             suspects = self._tasks.compare(judgement)
             judgement.young = self._find_young(loop)

@@ -98,7 +98,10 @@ class OpenServers(FurtherDetector):
             for sock in raw_sockets(server):
                 judgement.explained.add(id(sock))
                 judgement.descriptors.add(sock.fileno())
-        found = settle_by_turns(judgement.loop, lambda: self._open(judgement))
+        if not settle_by_turns(judgement.loop, lambda: self._open(judgement)):
+            return []
+        judgement.collect_garbage()
+        found = self._open(judgement)
         held = self._held.find([server for server, _ in found], judgement)
         blamed = [
             pair for pair in found if id(pair[0]) not in held and id(pair[0]) not in judgement.explained

@@ -11,6 +11,7 @@ import functools
 import socket
 import sys
 import types
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -73,7 +74,14 @@ class OpenSockets(FurtherDetector):
                 reason="nobody else sees each socket that is made, and where",
             ),
             replace_attribute(socket.socket, "close", self._wrap_end, reason=closed),
+            replace_attribute(socket.socket, "_real_close", self._wrap_end, reason=closed),
             replace_attribute(socket.socket, "detach", self._wrap_end, reason=closed),
+            replace_attribute(
+                warnings.catch_warnings,
+                "__exit__",
+                self._wrap_exit,
+                reason="who records the warning of a dropped socket keeps the socket for as long, and knows of it",
+            ),
         )
 
     def snapshot(self, owner: Owner) -> None:
@@ -103,14 +111,11 @@ class OpenSockets(FurtherDetector):
 
     def compare(self, judgement: Judgement) -> list[Suspect]:
         """Return the open sockets of those who are judged; those that are gone go to the ledger."""
-        found: list[tuple[AnySocket, Creation[AnySocket]]] = []
-        for sock, creation in self._made.living():
-            if not judgement.concerns_off_loops(creation.owner) or id(sock) in judgement.explained:
-                continue
-            if _is_open(sock):
-                found.append((sock, creation))
-            else:
-                self._made.forget(sock)
+        if not (len(self._made) or self._dropped or self._lost):
+            return []
+        if self._open(judgement):
+            judgement.collect_garbage()
+        found = self._open(judgement)
         held = self._held.find([sock for sock, _ in found], judgement)
         calls: dict[int, list[tuple[AnySocket, Creation[AnySocket]]]] = {}
         for sock, creation in found:
@@ -118,6 +123,17 @@ class OpenSockets(FurtherDetector):
                 calls.setdefault(id(creation.site), []).append((sock, creation))
         self._record_lost(set(calls))
         return [self._suspect(ends) for ends in calls.values()]
+
+    def _open(self, judgement: Judgement) -> list[tuple[AnySocket, Creation[AnySocket]]]:
+        found: list[tuple[AnySocket, Creation[AnySocket]]] = []
+        for sock, creation in self._made.living():
+            if not judgement.concerns_off_loops(creation.owner) or id(sock) in judgement.explained:
+                continue
+            if sock.fileno() < 0 or _is_open(sock):  # without a call of ours it was closed by its finalizer
+                found.append((sock, creation))
+            else:
+                self._made.forget(sock)
+        return found
 
     def _record_lost(self, reported: set[int]) -> None:
         """Put the sockets that are gone into the ledger, but for those whose other end is reported."""
@@ -161,12 +177,25 @@ class OpenSockets(FurtherDetector):
         forget = self.forget
 
         @functools.wraps(end)
-        def end_and_forget(sock: AnySocket) -> Any:
-            result = end(sock)
+        def end_and_forget(sock: AnySocket, *args: Any, **kwargs: Any) -> Any:
+            result = end(sock, *args, **kwargs)
             forget(sock)
             return result
 
         return end_and_forget
+
+    def _wrap_exit(self, leave: Callable[..., None]) -> Callable[..., None]:
+        births, made = self._births, self._made
+
+        @functools.wraps(leave)
+        def excuse_and_leave(catch: warnings.catch_warnings[Any], *exc_info: object) -> None:
+            if len(made) and births.current is not None and warning_sink() is not self._sink:
+                for sock, _ in made.living():
+                    if sock.fileno() < 0:
+                        made.forget(sock)
+            leave(catch, *exc_info)
+
+        return excuse_and_leave
 
     def _note_dropped(self, creation: Creation[AnySocket]) -> None:
         acknowledged = self._births.current is not None and warning_sink() is not self._sink

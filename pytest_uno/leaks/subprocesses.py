@@ -96,6 +96,8 @@ class OpenProcesses(FurtherDetector):
                     judgement.explained.add(id(pipe))
                     if not pipe.closed:
                         judgement.descriptors.add(pipe.fileno())
+        if self._open(judgement):
+            judgement.collect_garbage()
         found = settle_in_time(judgement.loop, lambda: self._open(judgement))
         if any(id(process) in self._signalled for process, _ in found):
             settle_in_time(judgement.loop, lambda: self._open(judgement, signalled=True), seconds=_DYING)

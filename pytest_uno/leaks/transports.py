@@ -119,11 +119,10 @@ class OpenTransports(FurtherDetector):
                 judgement.descriptors.add(number)
         if judgement.loop_ends:
             self._end_closing(judgement)
-        found = settle_by_turns(judgement.loop, lambda: self._open(judgement))
-        if any(server_of(transport) is not None for transport, _ in found):  # its peer may just have gone
-            found = settle_in_time(judgement.loop, lambda: self._open(judgement))
-        if not found:
+        if not self._settle(judgement):
             return []
+        judgement.collect_garbage()
+        found = settle_by_turns(judgement.loop, lambda: self._open(judgement))
         held = self._held.find([transport for transport, _ in found], judgement)
         wholes: dict[int, object] = {}
         blamed = self._without_other_ends([pair for pair in found if id(pair[0]) not in held], wholes)
@@ -136,6 +135,13 @@ class OpenTransports(FurtherDetector):
             for transport, creation in blamed
             if id(transport) not in held
         ]
+
+    def _settle(self, judgement: Judgement) -> bool:
+        """Let open transports close, and say whether any stays; none is held then, so that garbage can go."""
+        found = settle_by_turns(judgement.loop, lambda: self._open(judgement))
+        if any(server_of(transport) is not None for transport, _ in found):  # its peer may just have gone
+            found = settle_in_time(judgement.loop, lambda: self._open(judgement))
+        return bool(found)
 
     def _end_closing(self, judgement: Judgement) -> None:
         """Let what is closing come to its end, as long as there is a loop for it: with TLS that takes a reply."""
