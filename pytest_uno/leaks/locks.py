@@ -96,7 +96,8 @@ class Locks(FurtherDetector):
         return [self._suspect(each) for each in found.values()]
 
     def _wrap_acquire(self, acquire: Callable[..., Awaitable[bool]]) -> Callable[..., Awaitable[bool]]:
-        capture, owner_of, births, held = self._sites.capture, OWNER.get, self._births, self._held
+        # Everything that is needed often is a local here: this runs for every lock of the application.
+        capture, owner_of, births, held = self._sites.capture_innermost, OWNER.get, self._births, self._held
         counters, dropped = self._counters, self._dropped
         current_task, numbers = asyncio.current_task, itertools.count()
 
@@ -122,7 +123,7 @@ class Locks(FurtherDetector):
         return acquire_and_remember
 
     def _wrap_release(self, release: Callable[..., None]) -> Callable[..., None]:
-        held, counters = self._held, self._counters
+        owner_of, births, held, counters = OWNER.get, self._births, self._held, self._counters
 
         @functools.wraps(release)
         def release_and_forget(lock: AnyLock) -> None:
@@ -130,8 +131,9 @@ class Locks(FurtherDetector):
             release(lock)
             holds = held.get(id(lock))
             if holds is None or holds[0].lock() is not lock:
-                if isinstance(lock, asyncio.Semaphore):
-                    key = id(lock)
+                key = id(lock)
+                is_judged = owner_of() is not None or births.current is not None
+                if is_judged and isinstance(lock, asyncio.Semaphore) and key not in counters:
                     counters[key] = weakref.ref(lock, lambda _: counters.pop(key, None))
             elif len(holds) == 1:
                 del held[id(lock)]
