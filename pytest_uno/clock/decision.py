@@ -18,7 +18,6 @@ from collections.abc import Iterable
 from math import inf
 from typing import TYPE_CHECKING
 
-from pytest_uno.clock.asyncio_internals import active_threads
 from pytest_uno.clock.real_time import monotonic
 from pytest_uno.clock.selector import Events, VirtualSelector
 from pytest_uno.clock.timers import quantise
@@ -239,7 +238,7 @@ class Decision:
                 return events
             return self._stall(work)
         last_chance = 0.0
-        if selector.may_have_events() or len(active_threads()) > 1:
+        if selector.may_have_events() or self._outside.threads.may_call():
             last_chance = clock.budgets.deadlock_grace
         if selector.signal_handlers or self._has_way_in():
             last_chance = clock.budgets.deadlock_patience

@@ -1,7 +1,9 @@
 """Threads of the process that are not known by a future: is one of them at work for this loop?
 
-Pool threads and aiosqlite's threads are known by the futures they finish. What remains are threads that user code or
-a library started: a look at the innermost Python frame tells whether such a thread waits to be talked to.
+What is awaited of a pool's threads and aiosqlite's is known by the futures they finish. What remains are threads that
+user code or a library started, and pools whose work calls back: a look at the innermost Python frame tells whether such
+a thread waits to be talked to. A thread that is older than the loop counts from the moment at which it is seen parked,
+when the loop is made or soon after: it may be given work from then on. Until then it works for somebody else.
 """
 
 from __future__ import annotations
@@ -13,7 +15,9 @@ from concurrent import futures
 from typing import TYPE_CHECKING, Any
 
 from pytest_uno.clock.asyncio_internals import active_threads
-from pytest_uno.clock.parked_threads import Doing, what_it_does
+from pytest_uno.clock.budgets import Budgets
+from pytest_uno.clock.parked_threads import Doing, Parking, parking_of, what_it_does
+from pytest_uno.clock.pool_threads import all_rest, is_pool_thread, works_unawaited
 from pytest_uno.clock.reasons import Reason
 
 if TYPE_CHECKING:
@@ -21,9 +25,12 @@ if TYPE_CHECKING:
 
 __all__ = ["ForeignThreads"]
 
-_TRACKED = frozenset(
-    {"concurrent", "aiosqlite", "asyncio", "pytest_timeout", "execnet", "coverage", "pytest_uno"}
+_TEST_RUNNER = frozenset(
+    {"pytest_timeout", "pytest_rerunfailures", "xdist", "execnet", "coverage", "pytest_uno"}
 )
+"""Packages whose threads never work for a test."""
+
+_TRACKED = _TEST_RUNNER | {"concurrent", "aiosqlite", "asyncio"}
 """Packages whose threads are known by their futures, or never work for a test."""
 
 _PROBES: dict[tuple[str, str], Callable[[Any], bool]] = {
@@ -38,13 +45,29 @@ _RESULT_DEPTH = 6
 class _Foreign:
     """A thread that may work for the loop."""
 
-    __slots__ = ("identifier", "listens_since", "probe", "works_since")
+    __slots__ = (
+        "identifier",
+        "is_elsewhere",
+        "is_pooled",
+        "listens_since",
+        "parking",
+        "probe",
+        "works_since",
+    )
 
-    def __init__(self, identifier: int, probe: Callable[[Any], bool] | None) -> None:
+    def __init__(self, identifier: int, probe: Callable[[Any], bool] | None, *, is_pooled: bool) -> None:
         self.identifier = identifier
         self.probe = probe
+        self.is_pooled = is_pooled
+        self.is_elsewhere = False
+        self.parking: Parking | None = None
         self.works_since: float | None = None
         self.listens_since: float | None = None
+
+    @property
+    def stays_parked(self) -> bool:
+        """It was parked when it was last looked at, and nobody has woken it."""
+        return self.parking is not None and not self.parking.is_left
 
     def begin_work(self, now: float) -> float:
         """Return the moment at which it began to work without a rest."""
@@ -65,19 +88,38 @@ class ForeignThreads:
 
     def __init__(self) -> None:
         self._active = active_threads()
-        self._known = list(self._active.values())  # whatever ran before this loop does not work for it
+        self._known = list(self._active.values())
         self._foreign: dict[threading.Thread, _Foreign] = {}
         self._callers: set[int] = set()
+        self._is_watching = False
+        self._timers_since: float | None = None
+        if len(self._known) > 1:
+            self._find_older()
 
     def may_hold(self) -> bool:
         """Say, cheaply, whether there is any thread to look at."""
         # Not by the keys or their number: the identifier of a thread that ended goes to the next one that starts.
-        return bool(self._foreign) or list(self._active.values()) != self._known
+        if list(self._active.values()) != self._known:
+            return True
+        if not self._foreign:
+            return False
+        pooled = [thread for thread, foreign in self._foreign.items() if foreign.is_pooled]
+        if not all(foreign.is_pooled or foreign.stays_parked for foreign in self._foreign.values()):
+            return True
+        return bool(pooled) and not all_rest(pooled)
 
     @property
     def change_silently(self) -> bool:
         """A thread's state may change without waking the loop: waits must be short."""
-        return bool(self._foreign or self._callers)
+        return self._is_watching or bool(self._callers)
+
+    def may_call(self) -> bool:
+        """Say whether any other thread could still call into the loop."""
+        mine = threading.get_ident()
+        return any(
+            identifier != mine and _package_of(thread) not in _TEST_RUNNER
+            for identifier, thread in list(self._active.items())
+        )
 
     def note_call(self, callback: Callable[..., object]) -> None:
         """Note that the current thread, not the loop's, calls into the loop."""
@@ -87,6 +129,8 @@ class ForeignThreads:
         foreign = self._foreign.get(threading.current_thread())
         if foreign is not None:
             foreign.works_since = None  # it is alive and talks: its patience begins anew
+            if isinstance(threading.current_thread(), threading.Timer):
+                self._timers_since = None
 
     def count_waiting_for_loop(self) -> int:
         """Count the pool threads that wait for the result of something they gave to this loop."""
@@ -95,9 +139,13 @@ class ForeignThreads:
             thread = self._active.get(identifier)
             if thread is None:
                 self._callers.discard(identifier)
-            elif thread not in self._foreign and self._waits_for_loop(identifier):
+            elif self._is_known_by_future(thread) and self._waits_for_loop(identifier):
                 count += 1
         return count
+
+    def _is_known_by_future(self, thread: threading.Thread) -> bool:
+        foreign = self._foreign.get(thread)
+        return foreign is None or (foreign.is_pooled and not works_unawaited(thread))
 
     def _waits_for_loop(self, identifier: int) -> bool:
         if identifier not in self._callers:
@@ -120,51 +168,99 @@ class ForeignThreads:
         """Yield what holds the clock."""
         if list(self._active.values()) != self._known:
             self._find_new()
-        if not self._foreign:
-            return
+        self._is_watching = False
         for thread, foreign in list(self._foreign.items()):
             if not thread.is_alive():
                 del self._foreign[thread]
-            elif foreign.probe is not None:
-                if foreign.probe(thread) and not self._waits_for_loop(foreign.identifier):
-                    yield Reason(
-                        foreign.begin_work(look.now), look.budgets.patience, True, f"thread {thread.name!r}"
-                    )
-                else:
-                    foreign.works_since = None
+            elif foreign.is_elsewhere:
+                self._see_return(thread, foreign, look)
+            elif foreign.is_pooled and not works_unawaited(thread):
+                foreign.works_since = None
             else:
-                doing = _look_at(foreign.identifier, look.budgets.patience)
-                if doing is Doing.PARKED:
-                    foreign.works_since = None
-                elif doing is Doing.LISTEN:
-                    since = foreign.begin_listening(look.now)
-                    yield Reason(since, look.budgets.quiet, False, f"listening thread {thread.name!r}")
-                else:
-                    yield Reason(
-                        foreign.begin_work(look.now),
-                        look.budgets.patience,
-                        look.test_waits_for_more_than_time(),
-                        f"thread {thread.name!r}",
-                    )
+                self._is_watching = True
+                yield from self._look_at(thread, foreign, look)
+
+    def _see_return(self, thread: threading.Thread, foreign: _Foreign, look: Look) -> None:
+        if self._is_free(thread, foreign, look.budgets.patience):
+            foreign.is_elsewhere = False
+            foreign.works_since = None
+        elif look.now - foreign.begin_work(look.now) > look.budgets.patience:
+            del self._foreign[thread]
+
+    def _is_free(self, thread: threading.Thread, foreign: _Foreign, patience: float) -> bool:
+        """Say whether a thread that is older than the loop has nothing to do."""
+        if foreign.is_pooled:
+            return not works_unawaited(thread)
+        return self._look_into(foreign, patience) is Doing.PARKED
+
+    def _look_at(self, thread: threading.Thread, foreign: _Foreign, look: Look) -> Iterator[Reason]:
+        patience, quiet = look.budgets.patience, look.budgets.quiet
+        if foreign.probe is not None:
+            if foreign.probe(thread) and not self._waits_for_loop(foreign.identifier):
+                yield Reason(foreign.begin_work(look.now), patience, True, f"thread {thread.name!r}")
+            else:
+                foreign.works_since = None
+            return
+        doing = self._look_into(foreign, patience)
+        if doing is Doing.PARKED:
+            foreign.works_since = None
+        elif doing is Doing.WORK:
+            flows = look.test_waits_for_more_than_time()
+            yield Reason(foreign.begin_work(look.now), patience, flows, f"thread {thread.name!r}")
+        elif isinstance(thread, threading.Timer) and look.test_waits_for_more_than_time():
+            # It will fire within the patience. One patience for all that follow each other without calling the loop: a
+            # timer that starts the next is a periodic one.
+            if self._timers_since is None:
+                self._timers_since = look.now
+            yield Reason(self._timers_since, patience, False, f"threading.Timer {thread.name!r}")
+        else:
+            since = foreign.begin_listening(look.now)
+            yield Reason(since, quiet, False, f"listening thread {thread.name!r}")
+
+    @staticmethod
+    def _look_into(foreign: _Foreign, patience: float) -> Doing:
+        # The frames must not be kept: among them is that of this very call, and such a cycle would keep alive, until
+        # the collector runs, whatever any thread has in its variables.
+        frame = sys._current_frames().get(foreign.identifier)  # pyright: ignore[reportPrivateUsage]
+        doing = Doing.PARKED if frame is None else what_it_does(frame, patience)
+        foreign.parking = parking_of(frame) if frame is not None and doing is Doing.PARKED else None
+        return doing
+
+    def _find_older(self) -> None:
+        """Watch the threads that are older than the loop and may be given work."""
+        patience = Budgets().patience
+        for identifier, thread in dict(self._active).items():
+            foreign = _foreign_of(identifier, thread)
+            if foreign is None or foreign.probe is not None or identifier == threading.get_ident():
+                continue
+            if thread is threading.main_thread() or self._look_into(foreign, patience) is Doing.LISTEN:
+                continue  # it serves somebody outside
+            foreign.is_elsewhere = not self._is_free(thread, foreign, patience)
+            self._foreign[thread] = foreign
 
     def _find_new(self) -> None:
         active = dict(self._active)
         for identifier, thread in active.items():
             if thread in self._known or thread in self._foreign:
                 continue
-            target = getattr(thread, "_target", None)
-            module = getattr(target, "__module__", None) or type(thread).__module__
-            if isinstance(thread, threading._DummyThread):  # pyright: ignore[reportPrivateUsage]
-                continue  # made outside of Python; nothing is known of it
-            probe = _PROBES.get((type(thread).__module__, type(thread).__name__))
-            if probe is None and module.partition(".")[0] in _TRACKED:
-                continue
-            self._foreign[thread] = _Foreign(identifier, probe)
+            foreign = _foreign_of(identifier, thread)
+            if foreign is not None:
+                self._foreign[thread] = foreign
         self._known = list(active.values())
 
 
-def _look_at(identifier: int, patience: float) -> Doing:
-    # The frames must not be kept: among them is that of this very call, and such a cycle would keep alive, until the
-    # collector runs, whatever any thread has in its variables.
-    frame = sys._current_frames().get(identifier)  # pyright: ignore[reportPrivateUsage]
-    return Doing.PARKED if frame is None else what_it_does(frame, patience)
+def _foreign_of(identifier: int, thread: threading.Thread) -> _Foreign | None:
+    """Return how to watch a thread; None when there is no need."""
+    if isinstance(thread, threading._DummyThread):  # pyright: ignore[reportPrivateUsage]
+        return None  # made outside of Python; nothing is known of it
+    if is_pool_thread(thread):
+        return _Foreign(identifier, None, is_pooled=True)
+    probe = _PROBES.get((type(thread).__module__, type(thread).__name__))
+    if probe is None and _package_of(thread) in _TRACKED:
+        return None
+    return _Foreign(identifier, probe, is_pooled=False)
+
+
+def _package_of(thread: threading.Thread) -> str:
+    module: str = getattr(getattr(thread, "_target", None), "__module__", None) or type(thread).__module__
+    return module.partition(".")[0]

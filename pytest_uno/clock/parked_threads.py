@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import threading
 import types
+from collections.abc import Container
 from enum import Enum
 
 from pytest_uno.clock.asyncio_internals import active_threads
 
-__all__ = ["Doing", "what_it_does"]
+__all__ = ["Doing", "Parking", "parking_of", "what_it_does"]
 
 _LISTENING = frozenset(
     {
         *("selectors", "socketserver", "queue", "threading", "socket", "ssl"),
-        *("concurrent.futures.thread", "concurrent.futures._base", "multiprocessing.connection"),
+        *("concurrent.futures._base", "multiprocessing.connection"),
     }
 )
 """Modules in which a thread waits for somebody to talk to it."""
@@ -53,6 +54,41 @@ def what_it_does(frame: types.FrameType, patience: float) -> Doing:
             return Doing.PARKED
         return Doing.WORK  # on its way into a wait, or out of it
     return Doing.LISTEN
+
+
+class Parking:
+    """Where a thread is parked: tells, without a look at the thread, whether it still is.
+
+    Args:
+        waiters: what waits for a condition.
+        waiter: the thread's own entry.
+    """
+
+    __slots__ = ("_waiter", "_waiters")
+
+    def __init__(self, waiters: Container[object], waiter: object) -> None:
+        self._waiters = waiters
+        self._waiter = waiter
+
+    @property
+    def is_left(self) -> bool:
+        """The thread was woken."""
+        return self._waiter not in self._waiters
+
+
+def parking_of(frame: types.FrameType) -> Parking | None:
+    """Return where a parked thread is; None when it does not wait for a condition.
+
+    Must be called in another thread than the frame's.
+
+    Args:
+        frame: the innermost frame of the thread.
+    """
+    if frame.f_code is not _WAIT:
+        return None
+    variables = frame.f_locals
+    waiters = getattr(variables.get("self"), "_waiters", ())
+    return Parking(waiters, variables.get("waiter"))
 
 
 def _in_condition(variables: dict[str, object], patience: float) -> Doing:

@@ -212,7 +212,7 @@ class Worker:
 
 @pytest.fixture
 def worker() -> Iterator[Callable[[], Worker]]:
-    """Make a worker, within the loop: threads that ran before do not work for it."""
+    """Make a worker, in the loop or before."""
     made: list[Worker] = []
 
     def make() -> Worker:
@@ -244,6 +244,20 @@ def test_an_unknown_worker_that_works_for_long(worker: Callable[[], Worker]) -> 
         one = worker()
         async with ticking() as ticks:
             await at_once(one.ask(lambda: time.sleep(0.1)))
+            assert ticks == []
+
+    run_virtual(main, budgets=PATIENT)
+
+
+def test_a_worker_that_is_older_than_the_loop(worker: Callable[[], Worker]) -> None:
+    one = worker()
+    parked = threading.Event()
+    run_virtual(lambda: one.ask(parked.set))
+
+    async def main() -> None:
+        async with ticking() as ticks:
+            for _ in range(3):
+                await at_once(one.ask(lambda: time.sleep(0.05)))
             assert ticks == []
 
     run_virtual(main, budgets=PATIENT)
