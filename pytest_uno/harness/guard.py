@@ -129,14 +129,12 @@ class TestGuard:
             self._verdicts.judge_test(test, findings, missing, error)
 
     def make_leak_watch(self) -> LeakWatch:
-        """Return what the test says about its leaks with; to be judged with it."""
-        test, run = self._test, self._run
-        if test.leak_watch is None:
-            from pytest_uno.leaks.leak_watch import LeakWatch  # few tests need it
+        """Make that with which the test says something about its leaks; it is judged with the test."""
+        from pytest_uno.leaks.leak_watch import LeakWatch  # few tests need it
 
-            ledger, owner = run.detection.ledger, test.owner
-            test.leak_watch = LeakWatch(lambda: ledger.of(owner), run.detection.ignored)
-        return test.leak_watch
+        detection, owner = self._run.detection, self._test.owner
+        watch = self._test.leak_watch = LeakWatch(lambda: detection.ledger.of(owner), detection.ignored)
+        return watch
 
     def _shut_manager_down(self) -> Exception | None:
         manager = self._test.manager

@@ -10,12 +10,21 @@ from pathlib import Path
 
 import pytest
 
+from pytest_uno import leaks
 from pytest_uno.leaks import LeakWatch
 from pytest_uno.leaks.ignored_objects import IgnoredObjects
 from pytest_uno.leaks.model import Finding, Frame, OwnerInfo
 
 HERE = Path(__file__).relative_to(Path(__file__).parents[2]).as_posix()
 OWNER = OwnerInfo("test", "test_it", "function")
+
+
+def test_names_of_the_package() -> None:
+    assert set(leaks.__all__) <= set(dir(leaks))
+    for name in leaks.__all__:
+        assert getattr(leaks, name).__name__ == name
+    with pytest.raises(AttributeError, match="has no attribute 'Leak'"):
+        leaks.Leak  # noqa: B018
 
 
 def find(
