@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import gc
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from pytest_uno.leaks.hook_table import Hook
 from pytest_uno.leaks.model import Finding, OwnerInfo, with_place
@@ -89,13 +89,21 @@ class Judgement:
         return self.wider or owner.ended or owner is self.owner
 
     def without_parts(self, suspects: list[Suspect]) -> list[Suspect]:
-        """Leave out the suspects that are a part of another one.
+        """Leave out the suspects that are a part of another one, and tasks that have ended in the grace of others.
 
         Args:
             suspects: the suspects.
         """
-        parts = self.parts
-        return [suspect for suspect in suspects if id(suspect.thing) not in parts] if parts else suspects
+        return [
+            suspect
+            for suspect in suspects
+            if id(suspect.thing) not in self.parts
+            and not (
+                suspect.dispose is None
+                and isinstance(suspect.thing, asyncio.Task)
+                and cast("asyncio.Task[Any]", suspect.thing).done()
+            )
+        ]
 
     def tasks_of(self, thing: object) -> list[asyncio.Task[Any]]:
         """Return the pending tasks that are a part of a suspect.

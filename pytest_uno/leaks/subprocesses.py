@@ -96,6 +96,9 @@ class OpenProcesses(FurtherDetector):
                     judgement.explained.add(id(pipe))
                     if not pipe.closed:
                         judgement.descriptors.add(pipe.fileno())
+        if judgement.loop_ends:
+            # What its transport has killed is waited for, as long as there is a loop for it.
+            settle_in_time(judgement.loop, lambda: self._closing(judgement.loop), seconds=_DYING)
         if self._open(judgement):
             judgement.collect_garbage()
         found = settle_in_time(judgement.loop, lambda: self._open(judgement))
@@ -115,6 +118,16 @@ class OpenProcesses(FurtherDetector):
             and self._is_judged(process, creation, judgement)
             and (not signalled or id(process) in self._signalled)
             and id(process) not in judgement.explained
+        ]
+
+    def _closing(self, loop: asyncio.AbstractEventLoop) -> list[AnyProcess]:
+        return [
+            process
+            for process, _ in self._made.living()
+            if isinstance(process, asyncio.SubprocessTransport)
+            and loop_of(process) is loop
+            and process.is_closing()
+            and process.get_returncode() is None
         ]
 
     @staticmethod

@@ -214,7 +214,7 @@ def program_of(popen: subprocess.Popen[Any] | None) -> str:
     Args:
         popen: the process.
     """
-    arguments: Any = getattr(popen, "args", None)
+    arguments: Any = getattr(popen, "args", ())
     if isinstance(arguments, str | bytes):
         words: Iterable[Any] = arguments.split()
     elif isinstance(arguments, Iterable):

@@ -122,7 +122,9 @@ class OpenTransports(FurtherDetector):
         if not self._settle(judgement):
             return []
         judgement.collect_garbage()
-        found = settle_by_turns(judgement.loop, lambda: self._open(judgement))
+        # What that has closed needs some turns to be gone, and so do the tasks at the other ends.
+        settle_by_turns(judgement.loop, lambda: self._connected(judgement))
+        found = self._open(judgement)
         held = self._held.find([transport for transport, _ in found], judgement)
         wholes: dict[int, object] = {}
         blamed = self._without_other_ends([pair for pair in found if id(pair[0]) not in held], wholes)
@@ -147,23 +149,25 @@ class OpenTransports(FurtherDetector):
         """Let what is closing come to its end, as long as there is a loop for it: with TLS that takes a reply."""
 
         def closing() -> list[AnyTransport]:
-            return [
-                transport
-                for transport, _ in self._made.living()
-                if loop_of(transport) is judgement.loop and not is_open(transport)
-            ]
+            return [transport for transport, _ in self._connected(judgement) if not is_open(transport)]
 
         if can_turn(judgement.loop) and closing():
             _abort(*settle_in_time(judgement.loop, closing))
 
-    def _open(self, judgement: Judgement) -> list[Found]:
+    def _connected(self, judgement: Judgement) -> list[Found]:
         return [
             (transport, creation)
             for transport, creation in self._made.living()
             if loop_of(transport) is judgement.loop
             and not judgement.loop.is_closed()
-            and is_open(transport)
             and judgement.concerns(creation.owner)
+        ]
+
+    def _open(self, judgement: Judgement) -> list[Found]:
+        return [
+            (transport, creation)
+            for transport, creation in self._connected(judgement)
+            if is_open(transport)
             and id(transport) not in judgement.explained
             and id(protocol_of(transport)) not in judgement.explained
             and not is_of_process(transport)

@@ -511,5 +511,6 @@ def test_a_patched_method_looks_as_before(bench: Any, cls: type[Any], name: str)
 
 def test_nothing_is_recorded_while_nobody_owns_anything(bench: Any) -> None:
     (detector,) = [each for each in bench.detection._further if type(each).__name__ == "OpenTransports"]
-    bench.run_as(None, closed_only)
+    bench.run_as(None, closed_and_awaited)
+    bench.run_as(None, lambda: asyncio.sleep(0.01))
     assert len(detector._made) == 0
