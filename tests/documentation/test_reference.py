@@ -139,7 +139,7 @@ def test_rule(code: str) -> None:
     for heading in ("Why it matters", "Example", "Fix", "Allow it"):
         assert f"\n## {heading}\n" in text, heading
     assert text.count("```console\n$ pytest") >= 2, "the leak and the fix must both be run"
-    assert ("\nBy default it is a warning" in text) == (rule.level == "warn")
+    assert ("It is a warning by default" in text) == (rule.level == "warn")
     assert f"| [{code} {rule.name}]({code}.md) | {rule.title} |" in page("leaks/index.md")
 
 
