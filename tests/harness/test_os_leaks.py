@@ -15,16 +15,12 @@ PRELUDE = """
     KEPT = []
     STOP = threading.Event()
     uno = pytest.mark.uno_async
-    @pytest.fixture(autouse=True, scope="session")
-    def stop():
-        yield
-        STOP.set()
 """
 
 LEAKS = {
     "UNO405": "KEPT.append(open(__file__))",
     "UNO406": "KEPT.append(os.open(__file__, os.O_RDONLY))",
-    "UNO407": "threading.Thread(target=STOP.wait).start()",
+    "UNO407": "threading.Thread(target=STOP.wait, args=(5,), daemon=True).start()",
     "UNO408": "KEPT.append(concurrent.futures.ThreadPoolExecutor(1)); KEPT[-1].submit(int).result()",
 }
 
@@ -52,7 +48,7 @@ def test_a_fixture_that_leaks_is_blamed(project: Any, rule: str, scope: str, kin
     result = project.run(
         f"""{PRELUDE}
     @pytest.fixture(scope="{scope}")
-    {kind} hub(stop):
+    {kind} hub():
         {LEAKS[rule]}
         yield
     @uno
