@@ -55,7 +55,7 @@ _MORE_ARGUMENTS = sys.version_info >= (3, 14)
 
 _MAKERS = frozenset({"asyncio.tasks", "asyncio.taskgroups"})
 _BOTTOM = "asyncio.events"
-"""The modules of what calls a loop's `create_task` for the user, and of `Handle._run`, which runs the steps of a task."""
+"""The modules of what makes tasks for the user, and of `Handle._run`, which runs each step of a task."""
 
 _getframe = sys._getframe  # pyright: ignore[reportPrivateUsage]  (documented, if only for CPython)
 
@@ -178,7 +178,9 @@ class TaskWatch:
             if module_of(depth + 1) == _BOTTOM and kinds.get(code.co_filename) == USER:
                 task.pytest_uno_line = (owner, code, frame.f_lasti)
             else:
-                site = capture(frame) or capture_parent(loop)
+                while module_of(depth) in _MAKERS:
+                    depth += 1
+                site = capture(_getframe(depth)) or capture_parent(loop)
                 task._pytest_uno_birth = (owner, site)  # type: ignore[attr-defined]
             tasks.append(ref(task))
             if len(tasks) > limit:
