@@ -299,7 +299,7 @@ def _is_default_policy(policy: object) -> bool:
 
 
 @functools.cache
-def _default_policy() -> object:
+def _default_policy() -> type[object] | None:
     """Return the class of asyncio's own policy: since 3.14 its name has an underscore."""
     module = sys.modules.get("asyncio.unix_events") or sys.modules.get("asyncio.windows_events")
     return getattr(module, "_DefaultEventLoopPolicy", None) or getattr(module, "DefaultEventLoopPolicy", None)

@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 __all__ = ["LIBRARIES", "HttpLibrary"]
 
@@ -84,7 +84,8 @@ def _is_open_in_sync_httpx(client: Any) -> bool:
 def _close_async_httpx(client: Any) -> None:
     """Mark a client as closed; its connections are closed by themselves."""
     with contextlib.suppress(Exception):
-        client._state = type(client._state)["CLOSED"]
+        states = cast("Any", type(client._state))
+        client._state = states["CLOSED"]
 
 
 def _close_sync_httpx(client: Any) -> None:

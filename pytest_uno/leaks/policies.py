@@ -9,6 +9,9 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import functools
+import os
+import sys
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +29,10 @@ from pytest_uno.leaks.sites import Site, Sites
 from pytest_uno.leaks.task_births import TaskBirths
 
 __all__ = ["Policies"]
+
+_ASYNCIO = os.path.dirname(asyncio.__file__) + os.sep
+
+_getframe = sys._getframe  # pyright: ignore[reportPrivateUsage]  (documented, if only for CPython)
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -87,7 +94,7 @@ class Policies(FurtherDetector):
         def set_policy_and_remember(policy: Any) -> None:
             before = event_loop_policy()
             set_policy(policy)
-            site = self._sites.capture()
+            site = self._sites.capture(_setter_of_policy())
             owner = (OWNER.get() or self._births.current) if site else None
             self._known = after = event_loop_policy()
             self._note(_Change(before, after, owner, site))
@@ -134,6 +141,14 @@ class Policies(FurtherDetector):
         else:
             put_policy_back(change.before)
             self._known = change.before
+
+
+def _setter_of_policy() -> types.FrameType:
+    """Return the innermost frame outside of asyncio; `events.py` usually ends the user's part of a stack."""
+    frame = _getframe(2)
+    while frame.f_code.co_filename.startswith(_ASYNCIO) and frame.f_back is not None:
+        frame = frame.f_back
+    return frame
 
 
 def _is_own(module: object) -> bool:

@@ -12,7 +12,7 @@ import functools
 import inspect
 import types
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 __all__ = ["find_setter"]
 
@@ -20,6 +20,8 @@ _DEPTH = 5
 """Calls within calls that are followed."""
 
 _NOTHING = object()
+
+_WRAPPERS = (functools.partial, types.MethodType, staticmethod, classmethod)
 
 Line = tuple[types.CodeType, int]
 
@@ -94,13 +96,9 @@ def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
 
 
 def _plain_function(function: Any) -> types.FunctionType | None:
-    while True:
-        if isinstance(function, functools.partial):
-            function = function.func
-        elif isinstance(function, types.MethodType | staticmethod | classmethod):
-            function = function.__func__
-        else:
-            break
+    while isinstance(function, _WRAPPERS):
+        inner = "func" if isinstance(function, functools.partial) else "__func__"
+        function = getattr(cast("object", function), inner)
     if not callable(function) or isinstance(function, type):
         return None
     try:

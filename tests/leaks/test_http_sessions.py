@@ -48,7 +48,7 @@ class Hello(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"hi")
 
-    def log_message(self, *args: Any) -> None: ...
+    def log_message(self, format: str, *args: Any) -> None: ...  # noqa: A002
 
 
 @pytest.fixture(scope="module", autouse=True)

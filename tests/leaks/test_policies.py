@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import warnings
-from asyncio import set_event_loop_policy as older_reference
+from asyncio import set_event_loop_policy as older_reference  # pyright: ignore[reportDeprecated]
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -96,7 +96,9 @@ def test_a_change_by_an_older_reference_is_the_tests(bench: Any) -> None:
             inspect.unwrap(older_reference)(Own())
 
     (finding,) = bench.run_test(test, owner=Owner("test", "test_x", file="test_x.py", line=3))
-    assert (finding.rule, finding.created[0].file, finding.created[0].line) == ("UNO504", "test_x.py", 3)
+    assert finding.rule == "UNO504"
+    if not POLICY_SETTER.startswith("_"):  # since 3.14 even this one is seen where it is called
+        assert (finding.created[0].file, finding.created[0].line) == ("test_x.py", 3)
     assert bench.run_test(nothing) == []
 
 
@@ -104,7 +106,7 @@ def test_the_public_function_is_seen_too(bench: Any, line_of: LineOf) -> None:
     async def test() -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
-            asyncio.set_event_loop_policy(Own())  # LEAK
+            asyncio.set_event_loop_policy(Own())  # LEAK  # pyright: ignore[reportDeprecated]
 
     (finding,) = bench.run_test(test)
     assert finding.created[0].line == line_of(test, "# LEAK")
