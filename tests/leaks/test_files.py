@@ -200,7 +200,7 @@ async def opened_by_an_import() -> None:
     finally:
         sys.path.pop(0)
         KEPT.append(sys.modules.pop("opens_at_import").FILE)
-    assert opens_at_import.handle is KEPT[-1]
+    assert vars(opens_at_import)["handle"] is KEPT[-1]
     importlib.invalidate_caches()
 
 
