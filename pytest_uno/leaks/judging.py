@@ -6,13 +6,17 @@ import asyncio
 import dataclasses
 import gc
 from collections.abc import Callable
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from pytest_uno.leaks.hook_table import Hook
 from pytest_uno.leaks.model import Finding, OwnerInfo, with_place
 from pytest_uno.leaks.owners import Owner
 
 __all__ = ["Detector", "FurtherDetector", "Judgement", "Ledger", "Suspect"]
+
+
+def _is_done(thing: Any) -> bool:
+    return isinstance(thing, asyncio.Future) and bool(thing.done())  # pyright: ignore[reportUnknownMemberType]
 
 
 def _collect_young() -> None:
@@ -52,8 +56,8 @@ class Judgement:
         explained: identities of objects that are a part of something else: the socket of a transport, the timer of a
             pending task. Detectors add to it what they have looked at, open or not, and leave out what is in it.
         descriptors: the numbers of the open descriptors of such things.
-        parts: pending tasks that turn out to be a part of another suspect, as the handlers of a connection are, by their
-            identities, each with the object of that suspect; which disposes of them.
+        parts: pending tasks that turn out to be a part of another suspect, as the handlers of a connection are, by
+            their identities, each with the object of that suspect; which disposes of them.
         collect: collects the garbage among the objects that the test made.
     """
 
@@ -98,11 +102,7 @@ class Judgement:
             suspect
             for suspect in suspects
             if id(suspect.thing) not in self.parts
-            and not (
-                suspect.dispose is None
-                and isinstance(suspect.thing, asyncio.Task)
-                and cast("asyncio.Task[Any]", suspect.thing).done()
-            )
+            and not (suspect.dispose is None and _is_done(suspect.thing))
         ]
 
     def tasks_of(self, thing: object) -> list[asyncio.Task[Any]]:

@@ -95,9 +95,8 @@ class OpenServers(FurtherDetector):
         if not len(self._made):
             return []
         for server, _ in self._made.living():
-            for sock in raw_sockets(server):
-                judgement.explained.add(id(sock))
-                judgement.descriptors.add(sock.fileno())
+            judgement.explained.update(map(id, raw_sockets(server)))
+            judgement.descriptors.update(sock.fileno() for sock in server.sockets)
         if not settle_by_turns(judgement.loop, lambda: self._open(judgement)):
             return []
         judgement.collect_garbage()

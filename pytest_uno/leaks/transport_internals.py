@@ -7,10 +7,11 @@ on every supported Python.
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 from asyncio import base_events, base_subprocess, selector_events
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, cast
 
 __all__ = [
@@ -188,8 +189,8 @@ def popen_of(process: Any) -> subprocess.Popen[bytes] | None:
     Args:
         process: the transport of the process.
     """
-    popen = process.get_extra_info("subprocess")
-    return popen if isinstance(popen, subprocess.Popen) else None
+    popen: Any = process.get_extra_info("subprocess")
+    return cast("subprocess.Popen[bytes] | None", popen if isinstance(popen, subprocess.Popen) else None)
 
 
 def is_running(process: Any) -> bool:
@@ -216,11 +217,9 @@ def program_of(popen: subprocess.Popen[Any] | None) -> str:
     """
     arguments: Any = getattr(popen, "args", ())
     if isinstance(arguments, str | bytes):
-        words: Iterable[Any] = arguments.split()
-    elif isinstance(arguments, Iterable):
-        words = cast("Iterable[Any]", arguments)
-    else:
-        words = (arguments,)
-    first = next(iter(words), "")
+        arguments = arguments.split()
+    elif isinstance(arguments, os.PathLike):
+        arguments = (arguments,)
+    first: Any = next(iter(arguments), "")
     name = first.decode(errors="replace") if isinstance(first, bytes) else str(first)
     return name.replace("\\", "/").rpartition("/")[2] or "process"

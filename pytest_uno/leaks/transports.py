@@ -1,4 +1,4 @@
-"""UNO401 transport: a connection, datagram endpoint or pipe of asyncio's that nobody has closed; so `StreamWriter`s, too.
+"""UNO401 transport: a connection, datagram endpoint or pipe of asyncio's that nobody has closed; `StreamWriter`s, too.
 
 What belongs together is one finding:
 

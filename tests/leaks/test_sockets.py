@@ -43,6 +43,9 @@ def clean(test: Test) -> Test:
 async def nothing() -> None: ...
 
 
+async def ignore(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None: ...
+
+
 class Cycle:
     """Holds itself, so that only a collection finds it."""
 
@@ -226,7 +229,7 @@ async def handed_to_a_stream_that_is_closing() -> None:
 
 @clean
 async def handed_to_a_server() -> None:
-    server = await asyncio.start_server(lambda *_: None, sock=socket.create_server(("127.0.0.1", 0)))
+    server = await asyncio.start_server(ignore, sock=socket.create_server(("127.0.0.1", 0)))
     server.close()
 
 
@@ -260,10 +263,10 @@ async def of_an_http_server() -> None:
             self.send_response(204)
             self.end_headers()
 
-        def log_message(self, format: str, *args: Any) -> None: ...
+        def log_message(self, *args: Any) -> None: ...  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def get() -> int:
-        connection = http.client.HTTPConnection(*server.server_address)  # type: ignore[arg-type]
+        connection = http.client.HTTPConnection("127.0.0.1", server.server_port)
         connection.request("GET", "/")
         status = connection.getresponse().status
         connection.close()

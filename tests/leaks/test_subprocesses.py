@@ -147,9 +147,9 @@ async def waited_for() -> None:
 @clean
 async def communicated_with() -> None:
     process = await asyncio.create_subprocess_exec("cat", stdin=PIPE, stdout=PIPE)
-    assert await process.communicate(b"x") == (b"x", None)
+    assert (await process.communicate(b"x"))[0] == b"x"
     with subprocess.Popen(["cat"], stdin=PIPE, stdout=PIPE) as popen:
-        assert popen.communicate(b"x") == (b"x", None)
+        assert popen.communicate(b"x")[0] == b"x"
 
 
 @clean
@@ -203,7 +203,6 @@ async def in_a_loop_of_its_own() -> None:
 async def expected_to_be_dropped() -> None:
     with pytest.warns(ResourceWarning, match="still running"):
         subprocess.Popen(["true"])
-        gc.collect()
 
 
 @on_both_loops

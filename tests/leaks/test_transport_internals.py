@@ -93,7 +93,7 @@ def test_a_pair_of_sockets_has_no_address() -> None:
 
 
 def test_a_connection_with_tls() -> None:
-    authority = trustme.CA()
+    authority: Any = trustme.CA()
     ours, theirs = ssl.create_default_context(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("localhost").configure_cert(theirs)
     authority.configure_trust(ours)
@@ -124,7 +124,7 @@ def test_pipes() -> None:
         ours, theirs = os.pipe()
         with os.fdopen(ours, "rb") as reading, os.fdopen(theirs, "wb") as writing:
             for connect, pipe in ((loop.connect_read_pipe, reading), (loop.connect_write_pipe, writing)):
-                transport, _ = await connect(asyncio.Protocol, pipe)  # type: ignore[operator]
+                transport, _ = await connect(asyncio.Protocol, pipe)
                 assert isinstance(transport, TRANSPORTS)
                 assert raw_of(transport) is pipe
                 assert descriptor_of(transport) == pipe.fileno()
@@ -142,7 +142,7 @@ def test_pipes() -> None:
 def test_a_process() -> None:
     async def main() -> None:
         process = await asyncio.create_subprocess_exec("cat", stdin=subprocess.PIPE)
-        transport: Any = process._transport  # type: ignore[attr-defined]
+        transport = vars(process)["_transport"]
         assert isinstance(transport, ASYNC_PROCESS)
         assert is_running(transport)
         assert is_of_process(transport.get_pipe_transport(0))

@@ -72,7 +72,7 @@ async def serve(protocol: Callable[[], asyncio.BaseProtocol] | None = None) -> t
         server = await asyncio.start_server(answer, "127.0.0.1", 0)
     else:
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(protocol, "127.0.0.1", 0)  # type: ignore[arg-type]
+        server = await loop.create_server(protocol, "127.0.0.1", 0)
     return server, server.sockets[0].getsockname()[1]
 
 
@@ -326,7 +326,7 @@ def test_a_look_alike_is_silent(bench: Any, test: Test) -> None:
 @on_both_loops
 @pytest.mark.parametrize("closes", [True, False])
 def test_a_connection_with_tls(bench: Any, closes: bool) -> None:
-    authority = trustme.CA()
+    authority: Any = trustme.CA()
     ours, theirs = ssl.create_default_context(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("localhost").configure_cert(theirs)
     authority.configure_trust(ours)
@@ -350,7 +350,7 @@ def test_a_connection_with_tls(bench: Any, closes: bool) -> None:
 
 @on_both_loops
 def test_a_writer_with_tls_that_is_dropped(bench: Any) -> None:
-    authority = trustme.CA()
+    authority: Any = trustme.CA()
     ours, theirs = ssl.create_default_context(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("localhost").configure_cert(theirs)
     authority.configure_trust(ours)
@@ -381,7 +381,7 @@ def test_the_handler_of_a_reported_connection_ends_with_it(bench: Any) -> None:
 
     (finding,) = bench.run_test(test, loop_ends=False)
     assert finding.rule == "UNO401"
-    (task,) = [each for each in KEPT if isinstance(each, asyncio.Task)]
+    task = KEPT[0]
     assert task.cancelled()
     KEPT.clear()
 
