@@ -303,7 +303,7 @@ def _name(transport: AnyTransport) -> tuple[str, str]:
     target = type(protocol).__qualname__
     if isinstance(protocol, asyncio.StreamReaderProtocol):
         target = "StreamWriter"
-    if isinstance(transport, asyncio.DatagramTransport):
+    if hasattr(transport, "sendto"):  # not of asyncio's own base class before 3.12
         kind = "datagram transport"
     elif transport.get_extra_info("pipe") is not None:
         kind = "pipe"
