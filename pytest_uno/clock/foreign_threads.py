@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_uno.clock.asyncio_internals import active_threads
 from pytest_uno.clock.budgets import Budgets
 from pytest_uno.clock.parked_threads import Doing, Parking, parking_of, what_it_does
-from pytest_uno.clock.pool_threads import all_rest, is_pool_thread, works_unawaited
+from pytest_uno.clock.pool_threads import PoolThread, all_rest, is_pool_thread
 from pytest_uno.clock.reasons import Reason
 
 if TYPE_CHECKING:
@@ -48,17 +48,19 @@ class _Foreign:
     __slots__ = (
         "identifier",
         "is_elsewhere",
-        "is_pooled",
         "listens_since",
         "parking",
+        "pooled",
         "probe",
         "works_since",
     )
 
-    def __init__(self, identifier: int, probe: Callable[[Any], bool] | None, *, is_pooled: bool) -> None:
+    def __init__(
+        self, identifier: int, probe: Callable[[Any], bool] | None, *, pooled: PoolThread | None = None
+    ) -> None:
         self.identifier = identifier
         self.probe = probe
-        self.is_pooled = is_pooled
+        self.pooled = pooled
         self.is_elsewhere = False
         self.parking: Parking | None = None
         self.works_since: float | None = None
@@ -103,8 +105,8 @@ class ForeignThreads:
             return True
         if not self._foreign:
             return False
-        pooled = [thread for thread, foreign in self._foreign.items() if foreign.is_pooled]
-        if not all(foreign.is_pooled or foreign.stays_parked for foreign in self._foreign.values()):
+        pooled = [foreign.pooled for foreign in self._foreign.values() if foreign.pooled is not None]
+        if not all(foreign.pooled or foreign.stays_parked for foreign in self._foreign.values()):
             return True
         return bool(pooled) and not all_rest(pooled)
 
@@ -145,7 +147,7 @@ class ForeignThreads:
 
     def _is_known_by_future(self, thread: threading.Thread) -> bool:
         foreign = self._foreign.get(thread)
-        return foreign is None or (foreign.is_pooled and not works_unawaited(thread))
+        return foreign is None or (foreign.pooled is not None and not foreign.pooled.works_unawaited())
 
     def _waits_for_loop(self, identifier: int) -> bool:
         if identifier not in self._callers:
@@ -174,23 +176,30 @@ class ForeignThreads:
                 del self._foreign[thread]
             elif foreign.is_elsewhere:
                 self._see_return(thread, foreign, look)
-            elif foreign.is_pooled and not works_unawaited(thread):
+            elif foreign.pooled is not None and not foreign.pooled.works_unawaited():
+                if foreign.pooled.may_wake_up:
+                    if look.now - foreign.begin_work(look.now) < look.budgets.quiet:
+                        self._is_watching = True
+                        quiet = look.budgets.quiet
+                        yield Reason(foreign.begin_work(look.now), quiet, False, f"thread {thread.name!r}")
+                        continue
+                    foreign.pooled.settle()
                 foreign.works_since = None
             else:
                 self._is_watching = True
                 yield from self._look_at(thread, foreign, look)
 
     def _see_return(self, thread: threading.Thread, foreign: _Foreign, look: Look) -> None:
-        if self._is_free(thread, foreign, look.budgets.patience):
+        if self._is_free(foreign, look.budgets.patience):
             foreign.is_elsewhere = False
             foreign.works_since = None
         elif look.now - foreign.begin_work(look.now) > look.budgets.patience:
             del self._foreign[thread]
 
-    def _is_free(self, thread: threading.Thread, foreign: _Foreign, patience: float) -> bool:
+    def _is_free(self, foreign: _Foreign, patience: float) -> bool:
         """Say whether a thread that is older than the loop has nothing to do."""
-        if foreign.is_pooled:
-            return not works_unawaited(thread)
+        if foreign.pooled is not None:
+            return not foreign.pooled.works_unawaited()
         return self._look_into(foreign, patience) is Doing.PARKED
 
     def _look_at(self, thread: threading.Thread, foreign: _Foreign, look: Look) -> Iterator[Reason]:
@@ -235,7 +244,7 @@ class ForeignThreads:
                 continue
             if thread is threading.main_thread() or self._look_into(foreign, patience) is Doing.LISTEN:
                 continue  # it serves somebody outside
-            foreign.is_elsewhere = not self._is_free(thread, foreign, patience)
+            foreign.is_elsewhere = not self._is_free(foreign, patience)
             self._foreign[thread] = foreign
 
     def _find_new(self) -> None:
@@ -254,11 +263,11 @@ def _foreign_of(identifier: int, thread: threading.Thread) -> _Foreign | None:
     if isinstance(thread, threading._DummyThread):  # pyright: ignore[reportPrivateUsage]
         return None  # made outside of Python; nothing is known of it
     if is_pool_thread(thread):
-        return _Foreign(identifier, None, is_pooled=True)
+        return _Foreign(identifier, None, pooled=PoolThread(thread))
     probe = _PROBES.get((type(thread).__module__, type(thread).__name__))
     if probe is None and _package_of(thread) in _TRACKED:
         return None
-    return _Foreign(identifier, probe, is_pooled=False)
+    return _Foreign(identifier, probe)
 
 
 def _package_of(thread: threading.Thread) -> str:
