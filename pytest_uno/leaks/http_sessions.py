@@ -111,7 +111,7 @@ class HttpSessions(FurtherDetector):
             if thing is None:  # its class has a finaliser of its own
                 self._known.pop(key, None)
             elif client.library.is_open(thing):
-                judgement.explained.update(map(id, _parts_of(client, thing)))
+                judgement.explained.add_later(functools.partial(_ids_of, client, thing))
                 if client.owner.ended or client.owner is judgement.owner:
                     suspects.append(self._suspect(key, client, thing))
         return suspects
@@ -212,6 +212,10 @@ def _parts_of(client: _Client, thing: Any) -> Iterator[object]:
     for part in walk(client.library.pools_of(thing), limit=_LIMIT):
         if isinstance(part, _PARTS) or type(part).__module__.startswith("uvloop"):
             yield part
+
+
+def _ids_of(client: _Client, thing: Any) -> list[int]:
+    return [id(part) for part in _parts_of(client, thing)]
 
 
 def _close(client: _Client, thing: Any) -> set[asyncio.AbstractEventLoop]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from pytest_uno.leaks.hook_table import Hook
 from pytest_uno.leaks.model import Finding, OwnerInfo, with_place
 from pytest_uno.leaks.owners import Owner
 
-__all__ = ["Detector", "FurtherDetector", "Judgement", "Ledger", "Suspect"]
+__all__ = ["Detector", "Explained", "FurtherDetector", "Judgement", "Ledger", "Suspect"]
 
 
 def _is_done(thing: Any) -> bool:
@@ -43,6 +43,27 @@ class Suspect:
     dispose: Callable[[], None] | None = None
 
 
+class Explained(set[int]):
+    """Identities of objects, some of which are looked for only when somebody asks whether one is in it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._later: list[Callable[[], Iterable[int]]] = []
+
+    def add_later(self, find: Callable[[], Iterable[int]]) -> None:
+        """Add what takes a search to find.
+
+        Args:
+            find: returns the identities; called at most once.
+        """
+        self._later.append(find)
+
+    def __contains__(self, identity: object) -> bool:
+        while self._later:
+            self.update(self._later.pop()())
+        return super().__contains__(identity)
+
+
 @dataclasses.dataclass(slots=True)
 class Judgement:
     """One judgement: at the end of a test, or of a wider loop.
@@ -66,7 +87,7 @@ class Judgement:
     loop_ends: bool
     wider: bool = False
     young: list[object] = dataclasses.field(default_factory=list[object])
-    explained: set[int] = dataclasses.field(default_factory=set[int])
+    explained: Explained = dataclasses.field(default_factory=Explained)
     descriptors: set[int] = dataclasses.field(default_factory=set[int])
     parts: dict[int, tuple[asyncio.Task[Any], object]] = dataclasses.field(
         default_factory=dict[int, "tuple[asyncio.Task[Any], object]"]
