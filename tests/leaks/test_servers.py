@@ -7,8 +7,10 @@ import inspect
 import os
 import socket
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -90,9 +92,9 @@ async def with_a_socket_of_ones_own() -> None:
 
 @leaks(posix_only)
 async def on_a_unix_socket() -> None:
-    path = f"/tmp/uno-server-{os.getpid()}.sock"
+    path = Path(tempfile.gettempdir(), f"uno-server-{os.getpid()}.sock")
     KEPT.append(await asyncio.start_unix_server(answer, path))  # LEAK
-    os.unlink(path)
+    path.unlink(missing_ok=True)
 
 
 @leaks()

@@ -7,8 +7,10 @@ import os
 import socket
 import ssl
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -171,12 +173,12 @@ async def in_a_client() -> None:
 
 @leaks("connection of a StreamWriter", posix_only)
 async def over_a_unix_socket() -> None:
-    path = f"/tmp/uno-{os.getpid()}.sock"
+    path = Path(tempfile.gettempdir(), f"uno-{os.getpid()}.sock")
     server = await asyncio.start_unix_server(answer, path)
     KEPT.append(await asyncio.open_unix_connection(path))  # LEAK
     await asyncio.sleep(0.01)
     server.close()
-    os.unlink(path)
+    path.unlink(missing_ok=True)
 
 
 @leaks("datagram transport of a DatagramProtocol")
