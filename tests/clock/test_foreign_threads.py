@@ -13,6 +13,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -261,6 +262,70 @@ def test_a_worker_that_is_older_than_the_loop(worker: Callable[[], Worker]) -> N
             assert ticks == []
 
     run_virtual(main, budgets=PATIENT)
+
+
+def test_an_older_thread_counts_once_it_has_been_idle() -> None:
+    busy, called_in, job = threading.Event(), threading.Event(), queue.Queue[Callable[[], object]]()
+
+    def work() -> None:
+        while not called_in.is_set():
+            busy.set()
+            time.sleep(0.001)
+        job.get()()
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        async with ticking() as ticks:
+            await asyncio.sleep(0.05)
+            called_in.set()
+            while not job.not_empty._waiters:  # type: ignore[attr-defined]
+                time.sleep(0.001)
+            await asyncio.sleep(0.05)
+            seen = len(ticks)
+
+            def answer() -> None:
+                time.sleep(0.05)
+                loop.call_soon_threadsafe(called.set)
+
+            called = asyncio.Event()
+            job.put(answer)
+            await at_once(called.wait())
+            assert len(ticks) == seen
+
+    with running_thread(work):
+        busy.wait(30)
+        run_virtual(main, budgets=PATIENT)
+
+
+def test_an_older_thread_that_goes_on_with_its_work_holds_nothing() -> None:
+    busy, ended = threading.Event(), threading.Event()
+
+    def work() -> None:
+        while not ended.is_set():
+            busy.set()
+            time.sleep(0.001)
+
+    async def main() -> None:
+        await asyncio.sleep(1)
+        time.sleep(0.02)  # longer than its patience: it is not looked at any more
+        for _ in range(24):
+            await asyncio.sleep(3600)
+
+    with running_thread(work):
+        busy.wait(30)
+        _, clock = run_virtual(main, budgets=Budgets(patience=0.01))
+        ended.set()
+    assert clock.time() == 24 * 3600 + 1
+    assert clock.held == 0
+
+
+def test_the_thread_that_waits_for_a_virtual_loop_holds_nothing() -> None:
+    def run() -> tuple[float, float]:
+        _, clock = run_virtual(lambda: asyncio.sleep(3600), budgets=PATIENT)
+        return clock.time(), clock.held
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(run).result(30) == (3600, 0)
 
 
 def test_a_job_for_a_worker_that_was_parked_for_long(worker: Callable[[], Worker]) -> None:
