@@ -142,7 +142,7 @@ class AsyncManager(ManagerLifecycle):
                 context.run(_set_current, self)
                 if kwargs or loop.get_task_factory() is not None:
                     # A task factory may have been written before factories were given a context (3.11).
-                    create_task: Callable[..., asyncio.Task[T]] = loop.create_task
+                    create_task: Callable[..., asyncio.Task[Any]] = loop.create_task
                     task = context.run(create_task, coro, name=name, **kwargs)
                 else:
                     task = loop.create_task(coro, name=name, context=context)

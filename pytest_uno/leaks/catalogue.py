@@ -15,9 +15,9 @@ from pytest_uno.leaks.policies import Policies
 from pytest_uno.leaks.readers_and_signals import Registrations
 from pytest_uno.leaks.servers import OpenServers
 from pytest_uno.leaks.sites import Sites
-from pytest_uno.leaks.swallowed_cancellations import SwallowedCancellations
 from pytest_uno.leaks.sockets import OpenSockets
 from pytest_uno.leaks.subprocesses import OpenProcesses
+from pytest_uno.leaks.swallowed_cancellations import SwallowedCancellations
 from pytest_uno.leaks.task_births import TaskBirths
 from pytest_uno.leaks.thread_origins import ThreadOrigins
 from pytest_uno.leaks.threads import Threads

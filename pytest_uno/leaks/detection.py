@@ -101,9 +101,7 @@ class LeakDetection:
             *self._further,
         )
         self._hooks = hook_table(
-            self._coroutines,
-            self._resources,
-            [hook for detector in self._further for hook in detector.hooks()],
+            self._coroutines, self._resources, [hook for each in self._further for hook in each.hooks()]
         )
         self._young_kinds = self._exceptions.young_kinds | self._coroutines.young_kinds
         self._young = YoungObjects(self._young_kinds)
