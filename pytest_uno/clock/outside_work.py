@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_uno.clock.budgets import Budgets
 from pytest_uno.clock.connections import Connections
+from pytest_uno.clock.datagrams import Datagrams
 from pytest_uno.clock.descriptors import Descriptors
 from pytest_uno.clock.foreign_threads import ForeignThreads
 from pytest_uno.clock.outside_futures import OutsideFutures
@@ -85,6 +86,11 @@ class OutsideWork:
         return OutsideFutures(self.connections, self.background)
 
     @functools.cached_property
+    def datagrams(self) -> Datagrams:
+        """The datagram endpoints of the loop."""
+        return Datagrams()
+
+    @functools.cached_property
     def descriptors(self) -> Descriptors:
         """The descriptors that are watched."""
         return Descriptors()
@@ -103,6 +109,9 @@ class OutsideWork:
             reasons += self.futures.reasons(look, self.threads.count_waiting_for_loop())
             reasons += self.connections.reasons(look)
             reasons += self.futures.late_answers(look)
+            reasons += self.datagrams.reasons(look)
             reasons += self.descriptors.reasons(look)
-            self.is_noted = bool(self.holds or self.futures or self.connections or self.descriptors)
+            self.is_noted = bool(
+                self.holds or self.futures or self.connections or self.datagrams or self.descriptors
+            )
         return reasons
