@@ -84,34 +84,40 @@ class AwaitGraph:
     """Who waits for whom, at one moment.
 
     Attributes:
-        nodes: the tasks, sorted by name.
+        nodes: the tasks, sorted by name; when some were left out, those of cycles before others.
         cycles: the names of tasks that wait for each other, each cycle from its first name on.
+        first: the name of the task to show first.
+        left_out: how many more tasks there are, which were not looked at closely.
     """
 
     nodes: tuple[AwaitNode, ...]
     cycles: tuple[tuple[str, ...], ...]
+    first: str | None = None
+    left_out: int = 0
 
     def render(self, *, limit: int = 50) -> str:
         """Write the picture as text: a paragraph a task, then the cycles.
 
         Args:
-            limit: most tasks to show; the tasks of cycles come first when there are more.
+            limit: most tasks to show; the tasks of cycles come before others when there are more.
         """
         if not self.nodes:
             return "no tasks"
         in_cycle = {name for cycle in self.cycles for name in cycle}
-        shown = list(self.nodes)
+        shown = sorted(self.nodes, key=lambda node: node.name != self.first)
         if len(shown) > limit:
-            shown = sorted(shown, key=lambda node: node.name not in in_cycle)[:limit]
-        lines = [f"{len(self.nodes)} task{'' if len(self.nodes) == 1 else 's'}"]
+            shown.sort(key=lambda node: (node.name != self.first, node.name not in in_cycle))
+            del shown[limit:]
+        count = len(self.nodes) + self.left_out
+        lines = [f"{count} task{'' if count == 1 else 's'}"]
         for node in shown:
             label = f" [{node.label}]" if node.label else ""
             lines.append(f"  task {node.name!r}{label} ({node.coroutine}) waits for {node.waits_for}")
             if node.awaited_by is not None:
                 lines.append(f"    awaited by task {node.awaited_by!r}")
             lines.extend(f"    at {position}" for position in node.stands_at)
-        if len(shown) < len(self.nodes):
-            lines.append(f"  and {len(self.nodes) - len(shown)} more")
+        if len(shown) < count:
+            lines.append(f"  and {count - len(shown)} more")
         lines.extend(f"  cycle: {' -> '.join(map(repr, [*cycle, cycle[0]]))}" for cycle in self.cycles)
         return "\n".join(lines)
 
@@ -121,6 +127,8 @@ def capture_await_graph(
     *,
     tasks: Iterable[asyncio.Task[Any]] | None = None,
     label: Callable[[asyncio.Task[Any]], str | None] | None = None,
+    is_first: Callable[[asyncio.Task[Any]], bool] | None = None,
+    limit: int | None = None,
 ) -> AwaitGraph:
     """Take the picture of who waits for whom.
 
@@ -131,6 +139,8 @@ def capture_await_graph(
         loop: the loop whose tasks are shown.
         tasks: the tasks to show; all unfinished ones of the loop when None.
         label: says what stands next to a task's name, such as its owner.
+        is_first: says which task to show first.
+        limit: most tasks to look at closely: the first one, then those of cycles, then the others; None for all.
 
     Example:
         >>> async def main() -> str:
@@ -148,13 +158,21 @@ def capture_await_graph(
     except Exception:  # the set of tasks kept changing: asyncio gives up after 1,000 attempts
         return AwaitGraph((), ())
     survey = _Survey(chosen)
+    names = [_name(task) for task in chosen]
+    waits = [survey.explain(index) for index in range(len(chosen))]
+    cycles = _cycles(names, survey.edges)
+    first = next((i for i, task in enumerate(chosen) if is_first and _guarded(is_first, task, False)), None)
+    shown = list(range(len(chosen)))
+    if limit is not None and len(shown) > limit:
+        in_cycle = {name for cycle in cycles for name in cycle}
+        shown = sorted(shown, key=lambda i: (i != first, names[i] not in in_cycle))[:limit]
     nodes: list[AwaitNode] = []
-    for index, task in enumerate(chosen):
-        text, on = survey.explain(index)
+    for index in shown:
+        task, (text, on) = chosen[index], waits[index]
         awaiter = survey.awaited_by.get(task)
         nodes.append(
             AwaitNode(
-                name=_name(task),
+                name=names[index],
                 label=None if label is None else _guarded(label, task, None),
                 coroutine=_guarded(_coroutine_name, task, "unknown coroutine"),
                 stands_at=tuple(_position(code, line) for code, line in waiting_frames(task)),
@@ -163,7 +181,12 @@ def capture_await_graph(
                 awaited_by=None if awaiter is None else _name(awaiter),
             )
         )
-    return AwaitGraph(tuple(nodes), _cycles([node.name for node in nodes], survey.edges))
+    return AwaitGraph(
+        tuple(nodes),
+        cycles,
+        first=None if first is None else names[first],
+        left_out=len(chosen) - len(nodes),
+    )
 
 
 class _Survey:
@@ -176,9 +199,15 @@ class _Survey:
         self._index = {id(task): index for index, task in enumerate(tasks)}
         unknown = Waiting("something unknown")
         self._waits = [_guarded(_waiting, task, unknown) for task in tasks]
-        nothing: list[object] = []
-        self._entered = [_guarded(entered_contexts, task, nothing) for task in tasks]
+        self._entered: dict[int, list[object]] = {}
         self._reached = self._search()
+
+    def _contexts(self, index: int) -> list[object]:
+        """Return what a task is inside of; found out when it is first needed, for it costs as much as all else."""
+        if index not in self._entered:
+            nothing: list[object] = []
+            self._entered[index] = _guarded(entered_contexts, self.tasks[index], nothing)
+        return self._entered[index]
 
     def _search(self) -> list[set[int]] | None:
         """Say which of the awaited objects each task can reach; None when there are too many tasks to ask."""
@@ -194,9 +223,7 @@ class _Survey:
         text, on = wait.what, [item for item in wait.futures if isinstance(item, asyncio.Task)]
         any_of = wait.any_of
         if wait.held is not None:
-            on = [
-                t for t, entered in zip(self.tasks, self._entered, strict=True) if _among(wait.held, entered)
-            ]
+            on = [t for i, t in enumerate(self.tasks) if _among(wait.held, self._contexts(i))]
             any_of = not isinstance(wait.held, asyncio.Lock)
             text += f" held by {_name_tasks(on, task)}" if on else f", holder unknown{self._referrers(index)}"
         elif wait.awaited is not None:
@@ -225,7 +252,7 @@ class _Survey:
 
     def deadline(self, index: int, loop: asyncio.AbstractEventLoop) -> str:
         """Describe the nearest time-out around a task's wait."""
-        ends = [item.when() for item in self._entered[index] if isinstance(item, asyncio.Timeout)]
+        ends = [item.when() for item in self._contexts(index) if isinstance(item, asyncio.Timeout)]
         known = [end for end in ends if end is not None]
         return f", until the time-out in {seconds(min(known) - loop.time())}" if known else ""
 

@@ -195,10 +195,10 @@ class Datagrams:
                 counter.forget_questions()
 
 
-def _leads_to(address: Any, name: Any) -> bool:
+def _leads_to(address: object, name: object) -> bool:
     """Say whether what is sent to an address comes to the socket of this name."""
     if not (isinstance(address, tuple) and isinstance(name, tuple)):
-        return bool(address) and bool(address == name)
+        return address is not None and address == name
     to, at = cast("_HostAndPort", address), cast("_HostAndPort", name)
     if to[1] != at[1]:
         return False

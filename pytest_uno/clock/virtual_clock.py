@@ -26,6 +26,8 @@ __all__ = ["VirtualClock"]
 
 TaskT = TypeVar("TaskT", bound="asyncio.Task[Any]")
 
+_TASKS_SHOWN = 50
+
 
 class VirtualClock:
     """Virtual time of one loop: `loop.clock`, and the fixture `uno_clock`.
@@ -105,8 +107,13 @@ class VirtualClock:
         return self._real_origin is None
 
     def picture(self) -> str:
-        """Draw every unfinished task: where it stands, what it waits for, and who holds that."""
-        graph = capture_await_graph(self._loop, label=self._label).render()
+        """Draw the unfinished tasks: where each stands, what it waits for, and who holds that.
+
+        The main task comes first. Of more than 50 tasks, those that wait for each other come next.
+        """
+        graph = capture_await_graph(
+            self._loop, label=self._label, is_first=self._loop.runs_for, limit=_TASKS_SHOWN
+        ).render(limit=_TASKS_SHOWN)
         moments = self._loop.next_moments()
         timers = (
             "no timer"

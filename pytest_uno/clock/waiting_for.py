@@ -24,6 +24,10 @@ from pytest_uno.clock.awaiters import captured, is_future, is_task
 __all__ = ["Waiting", "quote_names", "recognise", "seconds"]
 
 _ASYNCIO = os.path.dirname(asyncio.__file__)
+_CLOCK = os.path.join(os.path.dirname(__file__), "virtual_clock.py")
+
+_NAMED = 20
+"""Most tasks that one line names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +59,20 @@ def recognise(task: asyncio.Task[Any]) -> Waiting:
     if waiter is None:
         return Waiting("nothing: ready to run")
     links = await_links(task.get_coro())
-    return _from_frames(links) or _from_future(waiter, links)
+    return _from_clock(links) or _from_frames(links) or _from_future(waiter, links)
 
 
 def quote_names(futures: Iterable[asyncio.Future[Any]]) -> str:
-    """List tasks by name, in order; futures that are no tasks come last.
+    """List tasks by name, in order; futures that are no tasks come last. Of very many, the first are named.
 
     Args:
         futures: tasks and other futures.
     """
     names = [repr(f.get_name()) if is_task(f) else "a future" for f in futures]
-    return ", ".join(sorted(names, key=lambda name: (name == "a future", name)))
+    names.sort(key=lambda name: (name == "a future", name))
+    if len(names) > _NAMED:
+        names[_NAMED:] = [f"{len(names) - _NAMED} more"]
+    return ", ".join(names)
 
 
 def seconds(duration: float) -> str:
@@ -75,6 +82,17 @@ def seconds(duration: float) -> str:
         duration: seconds.
     """
     return f"{round(duration, 3):g} s"
+
+
+def _from_clock(links: list[Link]) -> Waiting | None:
+    """Describe the ways to wait for the clock, which has its own list of who does."""
+    if not links or links[-1].code.co_filename != _CLOCK:
+        return None
+    if links[-1].code.co_name == "settle":
+        return Waiting("uno_clock.settle()")
+    target = _local(links[-1], tuple)
+    moment = cast("tuple[float, object]", target)[0] if target else None
+    return Waiting("uno_clock.advance()" + ("" if moment is None else f" until {moment:.9g} s"))
 
 
 def _from_frames(links: list[Link]) -> Waiting | None:
