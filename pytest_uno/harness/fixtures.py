@@ -49,7 +49,8 @@ def uno_manager(request: pytest.FixtureRequest) -> AsyncManager:
 def uno_clock(request: pytest.FixtureRequest) -> VirtualClock:
     """The clock of this test: reads, advances and pauses its virtual time.
 
-    With `clock="real"` it tells the time, and cannot be steered. Function scope; needs a test marked `uno_async`.
+    With `clock="real"` it tells the time, and cannot be steered. On a loop of another library, such as uvloop, the
+    test fails. Function scope; needs a test marked `uno_async`.
 
     Example:
         @pytest.mark.uno_async
