@@ -213,7 +213,7 @@ def worker() -> Iterator[Callable[[], Worker]]:
 def test_an_unknown_worker_costs_no_virtual_time(worker: Callable[[], Worker]) -> None:
     async def main() -> list[int]:
         one = worker()
-        answers = []
+        answers: list[int] = []
         async with ticking():
             for number in range(50):
                 answers.append(await at_once(one.ask(functools.partial(abs, number))))
@@ -372,7 +372,7 @@ def test_queues_between_the_loop_and_a_thread() -> None:
             while (number := there.get()) >= 0:
                 back.put(2 * number)
 
-        doubled = []
+        doubled: list[int] = []
         async with ticking():
             with running_thread(double):
                 for number in range(100):
