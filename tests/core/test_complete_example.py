@@ -33,6 +33,8 @@ def test_it_runs_to_its_end_without_a_warning() -> None:
         text=True,
         check=False,
     )
-    assert finished.stderr == ""
+    # asyncio's debug mode says what took long, which depends on what else the machine does.
+    lines = [line for line in finished.stderr.splitlines() if not line.startswith("Executing ")]
+    assert lines == []
     assert finished.stdout == OUTPUT
     assert finished.returncode == 0
