@@ -26,6 +26,11 @@ NAMES = {
     "errors": [
         "UnoError",
         "UnoLeakWarning",
+        "ClockError",
+        "ClockLimitError",
+        "ClockStallError",
+        "ClockTimeoutError",
+        "DeadlockError",
         "ManagerClosedError",
         "ReadOnlyTransactionError",
         "ResourceError",
