@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import dataclasses
 import gc
@@ -166,7 +167,7 @@ class Detector(Protocol):
 class FurtherDetector(Detector):
     """A detector that brings its own hooks, and is told about loops and about the end of a test and of the run.
 
-    Each method but `compare` does nothing by default.
+    Each method but `hooks` and `compare` does nothing by default.
 
     Attributes:
         on_loops: what it watches belongs to loops; False has it asked after the last test of a wider fixture as well,
@@ -175,9 +176,9 @@ class FurtherDetector(Detector):
 
     on_loops: bool = True
 
+    @abc.abstractmethod
     def hooks(self) -> tuple[Hook, ...]:
         """Return the process-wide hooks that the detector needs; asked once, before the first test."""
-        return ()
 
     def watch_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         """Take note of a loop whose tests are judged from now on."""

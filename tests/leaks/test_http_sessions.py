@@ -355,3 +355,42 @@ def test_a_patched_class_looks_as_before(bench: Any, kind: Any) -> None:
     bench.detection.remove()
     assert patched == shape()
     assert ("__del__" in vars(kind)) is (kind is aiohttp.ClientSession)
+
+
+class Silent(httpx.Client):
+    def __del__(self) -> None: ...
+
+
+def test_a_client_with_a_finaliser_of_its_own_may_go(bench: Any) -> None:
+    async def test() -> None:
+        Silent(transport=httpx.MockTransport(answer))
+        gc.collect()
+
+    assert bench.run_test(test) == []
+    (detector,) = [each for each in bench.detection._further if type(each).__name__ == "HttpSessions"]
+    assert detector._known == {}
+
+
+def test_a_client_that_nobody_has_made_is_not_noted(bench: Any) -> None:
+    with httpx.Client(trust_env=False):
+        (detector,) = [each for each in bench.detection._further if type(each).__name__ == "HttpSessions"]
+        assert detector._known == {}
+
+
+def test_a_client_on_the_loop_that_runs_is_closed_without_turning_it(bench: Any) -> None:
+    fixture = Owner("fixture", "client", "session")
+
+    async def use() -> None:
+        KEPT.append(aiohttp.ClientSession())
+        await get(KEPT[0])
+
+    async def end() -> list[Any]:
+        fixture.ended = True
+        bench.detection.release(fixture)
+        findings: list[Any] = bench.detection.drain()
+        return findings
+
+    bench.run_as(fixture, use)
+    (finding,) = bench.run_as(None, end)
+    assert (finding.rule, finding.owner.name) == ("UNO409", "client")
+    assert KEPT[0].closed

@@ -335,3 +335,27 @@ def test_an_error_of_a_release_is_raised(bench: Any) -> None:
             asyncio.BoundedSemaphore(1).release()
 
     assert bench.run_test(test) == []
+
+
+def test_a_lock_is_told_from_the_one_that_had_its_identity(bench: Any, line_of: LineOf) -> None:
+    (detector,) = [each for each in bench.detection._further if type(each).__name__ == "Locks"]
+
+    async def test() -> None:
+        lock = asyncio.Lock()
+        await asyncio.Lock().acquire()  # DROPPED
+        (holds,) = detector._held.values()
+        detector._held.clear()
+        detector._held[id(lock)] = holds
+        async with lock:
+            pass
+
+    (finding,) = bench.run_test(test, loop_ends=False)
+    assert (finding.rule, finding.created[0].line) == ("UNO502", line_of(test, "# DROPPED"))
+    assert bench.run_test(nothing) == []
+
+
+def test_a_lock_is_judged_while_an_older_one_is_held(bench: Any) -> None:
+    bench.run_as(Owner("fixture", "hub", "module"), lock_kept)
+    (finding,) = bench.run_test(semaphore, loop_ends=False)
+    assert finding.owner.name == "semaphore"
+    assert [lock.locked() for lock in KEPT] == [True, False]

@@ -149,3 +149,28 @@ def test_the_function_looks_as_before(bench: Any, module: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         assert module.set_event_loop_policy is inspect.unwrap(module.set_event_loop_policy)
+
+
+def test_a_change_below_another_is_undone_with_the_other(bench: Any, policy: object) -> None:
+    test, fixture = Owner("test", "test_x"), Owner("fixture", "fast_loops", "module")
+    snapshot = bench.detection.snapshot(test)
+    bench.run_as(test, changes)
+    bench.run_as(fixture, changes)
+    above = event_loop_policy()
+    test.ended = True
+    (finding,) = bench.detection.compare(snapshot, bench.loop, loop_ends=False)
+    assert finding.owner.name == "test_x"
+    assert event_loop_policy() is above
+    fixture.ended = True
+    bench.detection.release(fixture)
+    assert [each.owner.name for each in bench.detection.drain()] == ["fast_loops"]
+    assert is_same_policy(event_loop_policy(), policy)
+
+
+def test_a_change_by_a_callback_is_told_by_who_runs_the_loop(bench: Any) -> None:
+    async def test() -> None:
+        asyncio.get_running_loop().call_soon(getattr(asyncio.events, POLICY_SETTER), Own())
+        await asyncio.sleep(0)
+
+    (finding,) = bench.run_test(test)
+    assert (finding.rule, finding.created[0].function) == ("UNO504", "Bench.run_as")

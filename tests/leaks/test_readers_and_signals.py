@@ -305,3 +305,19 @@ def test_registrations_that_are_gone_are_forgotten(bench: Any) -> None:
     assert len(detector._known) < 1100
     assert bench.run_test(nothing) == []
     assert detector._known == []
+
+
+def test_what_nobody_has_registered_is_not_noted(bench: Any) -> None:
+    (detector,) = [each for each in bench.detection._further if type(each).__name__ == "Registrations"]
+    bench.run_as(None, reader)
+    assert detector._known == []
+
+
+class Elsewhere(asyncio.SelectorEventLoop):
+    def _add_reader(self, fd: Any, callback: Any, *args: Any) -> None: ...
+
+
+@pytest.mark.parametrize("bench", [Elsewhere], indirect=True)
+def test_what_a_loop_watches_by_other_means_is_its_own_affair(bench: Any) -> None:
+    assert bench.run_test(reader) == []
+    assert bench.unhandled == []

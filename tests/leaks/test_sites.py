@@ -136,6 +136,14 @@ def test_the_synchronous_half_of_a_greenlet_has_the_frames_of_its_caller(sites: 
     assert len(short) == 2
 
 
+def test_the_innermost_frame_may_be_behind_a_greenlet(sites: Sites) -> None:
+    greenlet = pytest.importorskip("greenlet")
+    lines = "import sys\ndef innermost(sites): return sites.capture_innermost(sys._getframe())"
+    library = in_file("/x/site-packages/lib.py", lines)
+    (frame,) = sites.resolve(greenlet.greenlet(library["innermost"]).switch(sites))
+    assert frame.function == "test_the_innermost_frame_may_be_behind_a_greenlet"
+
+
 def test_libraries_below_a_greenlet_are_left_out(sites: Sites) -> None:
     greenlet = pytest.importorskip("greenlet")
     lines = "def run(greenlet, function):\n    return greenlet(function).switch()"

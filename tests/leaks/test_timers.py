@@ -5,6 +5,7 @@ import contextlib
 import contextvars
 import functools
 import inspect
+import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -340,3 +341,19 @@ def test_timers_that_are_gone_are_forgotten(bench: Any) -> None:
 
     assert bench.run_test(test) == []
     assert len(detector._known) < 4
+
+
+def test_timers_that_are_gone_are_forgotten_during_a_long_test(bench: Any) -> None:
+    (detector,) = [each for each in bench.detection._further if type(each).__name__ == "Timers"]
+    owner = Owner("test", "test_x")
+
+    async def test() -> None:
+        loop = asyncio.get_running_loop()
+        gone = asyncio.TimerHandle(0, late, (), loop)
+        detector._known[0] = (weakref.ref(gone), owner, [])
+        del gone
+        for handle in [loop.call_later(60, late) for _ in range(5000)]:
+            handle.cancel()
+        assert 0 not in detector._known
+
+    assert bench.run_test(test, owner=owner) == []
