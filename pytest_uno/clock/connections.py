@@ -133,7 +133,6 @@ class VirtualSocketTransport(selector_events._SelectorSocketTransport):  # type:
     ) -> None:
         super().__init__(loop, sock, *args, **options)  # pyright: ignore[reportUnknownMemberType]
         self._sock = self.counter = SocketCounter(sock, connections.traffic)
-        self.is_closed = False
         self.is_within_process = False
         self.address: _Address | None = None
         if sock.family == getattr(socket, "AF_UNIX", None):
@@ -159,9 +158,8 @@ class VirtualSocketTransport(selector_events._SelectorSocketTransport):  # type:
         return not (self._paused or self._closing)
 
     def _call_connection_lost(self, exc: BaseException | None) -> None:
-        self.is_closed = True
+        self._connections.discard(self)  # first: the protocol's `connection_lost` may fail
         super()._call_connection_lost(exc)  # pyright: ignore[reportUnknownMemberType]
-        self._connections.discard(self)
 
 
 def _ends(sock: socket.socket) -> _Address | None:
@@ -257,8 +255,6 @@ class Connections:
         unix_in_flight = 0
         unix_since = 0.0
         for transport in list(self._open):
-            if transport.is_closed:
-                continue
             counter = transport.counter
             if transport.is_within_process:  # nothing tells which two belong together: only the sum does
                 unix_in_flight += counter.sent - counter.received

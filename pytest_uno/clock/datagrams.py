@@ -85,7 +85,7 @@ class DatagramCounter:
         """Receive and count, see `socket.recvfrom`."""
         try:
             data, sender = self._socket.recvfrom(size)
-        except (BlockingIOError, InterruptedError):
+        except (BlockingIOError, InterruptedError):  # pragma: no cover - the system woke the loop for nothing
             raise
         except OSError:  # "nobody listens there" is an answer, too
             self._count_reply()
@@ -143,8 +143,8 @@ class VirtualDatagramTransport(selector_events._SelectorDatagramTransport):  # t
             return None
 
     def _call_connection_lost(self, exc: BaseException | None) -> None:
+        self._datagrams.discard(self)  # first: the protocol's `connection_lost` may fail
         super()._call_connection_lost(exc)  # pyright: ignore[reportUnknownMemberType]
-        self._datagrams.discard(self)
 
 
 class Datagrams:

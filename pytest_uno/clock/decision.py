@@ -79,7 +79,9 @@ class Decision:
             self._outside.descriptors.touch(events)
             self._held_since = None
             return events
-        if loop.has_ready_callbacks():  # another thread called in meanwhile
+        if (
+            loop.has_ready_callbacks()
+        ):  # pragma: no cover - a race: another thread called in since the look above
             self._held_since = None
             return []
         timer = loop.next_timer()

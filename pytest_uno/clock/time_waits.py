@@ -41,8 +41,6 @@ def _only_for_time(future: asyncio.Future[Any], seen: set[int]) -> bool:
     if not isinstance(future, asyncio.Task):
         return False
     waiter = waiter_of(future)
-    if waiter is None:
-        return False
     if isinstance(waiter, asyncio.Task):
         return _only_for_time(waiter, seen)
     children = gathered(waiter)

@@ -34,8 +34,7 @@ class Timer(TimerHandle):
 
     def drop_innermost_frame(self) -> None:
         """Let the traceback of debug mode end one frame earlier: at the user's line."""
-        if self._source_traceback:
-            del self._source_traceback[-1]
+        del self._source_traceback[-1:]
 
     def __lt__(self, other: Timer) -> bool:  # type: ignore[override]
         mine, its = self._when, other._when

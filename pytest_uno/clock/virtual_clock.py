@@ -323,9 +323,7 @@ class VirtualClock:
 
     def wake_advance(self) -> None:
         """Let the `advance` that has arrived return."""
-        future = heapq.heappop(self._advances)[2]
-        if not future.done():
-            future.set_result(None)
+        heapq.heappop(self._advances)[2].set_result(None)  # a cancelled one left before the loop came to rest
 
     def _check_steering(self, what: str, *, is_awaited: bool = False) -> None:
         if not self.is_virtual:

@@ -202,7 +202,7 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
             if when < asked and when <= self.time() < asked:
                 # The moment has come but for the last bits. Who compares them, as anyio does, would ask for ever.
                 when = asked
-                if self.clock.is_virtual:
+                if self.clock.is_virtual:  # pragma: no branch - real time is rarely within the last bits
                     self.clock.set_time(asked)
         elif when != when:
             raise ValueError(_NAN_TIMER)

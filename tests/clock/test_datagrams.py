@@ -177,6 +177,33 @@ def test_a_closed_endpoint_holds_nothing() -> None:
     assert held_by_datagrams(run_virtual(main, budgets=PATIENT)[1]) == 0
 
 
+def test_one_reply_to_several_datagrams_is_enough_for_a_sleeper() -> None:
+    async def main() -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+            peer.bind(("127.0.0.1", 0))
+            async with endpoint(remote_addr=peer.getsockname()) as (client, protocol):
+                client.sendto(b"1")
+                client.sendto(b"2")
+                peer.sendto(b"done", client.get_extra_info("sockname"))
+                assert await protocol.answers.get() == b"done"
+                await asyncio.sleep(3600)
+
+    assert run_virtual(main, budgets=PATIENT)[1].held < PATIENT.patience
+
+
+def test_a_socket_that_somebody_closed_below_its_endpoint_is_no_address() -> None:
+    async def main() -> None:
+        with silent_socket() as address, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.bind(("127.0.0.1", 0))
+            sock.setblocking(False)
+            async with endpoint(sock=sock), endpoint(remote_addr=address) as (client, _):
+                sock.close()
+                client.sendto(b"1")
+                await asyncio.sleep(60)
+
+    assert held_by_datagrams(run_virtual(main, budgets=IMPATIENT)[1]) >= IMPATIENT.patience
+
+
 # ------------------------------------------------------------------ within the loop
 
 

@@ -329,6 +329,20 @@ def test_a_leap_over_the_deadline() -> None:
     assert failure_of(ClockTimeoutError, main)[1].time() == 60
 
 
+def test_a_leap_over_the_deadline_while_a_thread_works() -> None:
+    release = threading.Event()
+
+    async def main() -> None:
+        the_clock().deadline = 5
+        asyncio.get_running_loop().call_soon(the_clock().leap, 10)
+        try:
+            await asyncio.to_thread(release.wait, 30)
+        finally:
+            release.set()
+
+    assert failure_of(ClockTimeoutError, main, budgets=Budgets(patience=0, stall=60))[1].time() == 10
+
+
 def test_a_time_limit_of_the_deadlines_length_comes_first() -> None:
     async def main() -> str:
         the_clock().deadline = 5

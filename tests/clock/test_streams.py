@@ -289,6 +289,26 @@ def test_a_file_that_is_sent(tmp_path: Path) -> None:
     assert run_virtual(main, budgets=PATIENT)[0] == len(content)
 
 
+def test_a_file_that_was_sent_leaves_nothing_under_way(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(bytes(1000))
+
+    async def send(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.closing(writer):
+            with (tmp_path / "file").open("rb") as file:
+                await asyncio.get_running_loop().sendfile(writer.transport, file)
+            await asyncio.sleep(60)
+            writer.write(b"end")
+
+    async def main() -> None:
+        async with connected(send) as ((reader, _),):
+            await reader.readexactly(1000)
+            assert await reader.read() == b"end"
+
+    _, clock = run_virtual(main, budgets=PATIENT)
+    assert clock.time() == 60
+    assert clock.held < PATIENT.patience
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs pipes that can be selected")
 def test_pipes() -> None:
     async def main() -> None:

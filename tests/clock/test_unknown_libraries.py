@@ -194,6 +194,39 @@ def test_a_bare_future_within_the_loop_holds_nothing() -> None:
     assert clock.held == 0
 
 
+def test_futures_that_the_last_reply_has_nothing_to_do_with_do_not_hold_a_sleeper() -> None:
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            writer.write(line)
+
+    module = types.ModuleType("nats.subscription")
+    source = "async def receive(loop):\n    await loop.create_future()\n"
+    exec(compile(source, "<nats.subscription>", "exec"), vars(module))
+
+    async def wait_for(future: asyncio.Future[None]) -> None:
+        await future
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        async with connection_to(address) as (reader, writer):
+            unawaited: asyncio.Future[None] = loop.create_future()
+            subscription = asyncio.create_task(module.receive(loop))
+            await asyncio.sleep(0)
+            writer.write(b"question\n")
+            await reader.readline()
+            later = asyncio.create_task(wait_for(loop.create_future()))
+            await asyncio.sleep(3600)
+            unawaited.cancel()
+            for task in (subscription, later):
+                task.cancel()
+            await asyncio.wait([subscription, later])
+
+    with real_server(echo) as address:
+        _, clock = run_virtual(main, budgets=Budgets(patience=30.0, quiet=0.01))
+    assert clock.time() == 3600
+    assert clock.held < clock.budgets.patience
+
+
 # ------------------------------------------------------------------ unusual ways to run
 
 
