@@ -157,17 +157,16 @@ class Files(FurtherDetector):
             opened = _Opened(weakref.ref(file), None, owner, site, is_users)
         else:
             opened = _Opened(weakref.ref(file), raw, owner, site, is_users)
-            setattr(raw, _FINALISER, self._answer_finaliser(opened))
+            setattr(raw, _FINALISER, self._answer_finaliser(opened, raw))
         self._opened.append(opened)
         if len(self._opened) > self._limit:
             self._compact()
 
-    def _answer_finaliser(self, opened: _Opened) -> Callable[[Any], None]:
+    def _answer_finaliser(self, opened: _Opened, raw: io.FileIO) -> Callable[[Any], None]:
         def note_drop(source: Any) -> None:
             is_expected = self._births.current is not None and warning_sink() is not self._sink
             opened.is_dropped = not is_expected
-            if opened.raw is not None:
-                getattr(io.FileIO, _FINALISER)(opened.raw, source)  # the warning, as ever
+            getattr(io.FileIO, _FINALISER)(raw, source)  # the warning, as ever
 
         return note_drop
 

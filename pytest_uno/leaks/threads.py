@@ -191,7 +191,9 @@ class Threads(FurtherDetector):
         origins = self._origins
 
         @functools.wraps(bootstrap)
-        def bootstrap_as_owner(thread: threading.Thread) -> None:
+        def bootstrap_as_owner(  # pragma: no cover - a thread is traced only from within its bootstrap on
+            thread: threading.Thread,
+        ) -> None:
             known: _Start | None = vars(thread).get(_ATTRIBUTE)
             if known is not None:
                 OWNER.set(known.owner)
@@ -236,7 +238,8 @@ def _name_owner_in_context(thread: threading.Thread, owner: Owner) -> None:
 
     A context that its maker has given to it, or that it inherits, knows the owner if anybody does.
     """
-    if getattr(thread, "_context", owner) is None and not getattr(sys.flags, "thread_inherit_context", False):
+    inherits = getattr(sys.flags, "thread_inherit_context", False)
+    if getattr(thread, "_context", owner) is None and not inherits:  # pragma: no cover - 3.14 and newer
         context = contextvars.Context()
         context.run(OWNER.set, owner)
         thread._context = context  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from pytest_uno.clock import VirtualEventLoop
+from pytest_uno.leaks.detection import LeakDetection
 from pytest_uno.leaks.owners import Owner
 
 Test = Callable[[], Coroutine[Any, Any, object]]
@@ -114,6 +115,11 @@ async def closed() -> None:
 
 
 @clean
+async def closed_by_keyword() -> None:
+    os.close(fd=os.open(HERE, os.O_RDONLY))
+
+
+@clean
 async def handed_to_files() -> None:
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb"), open(writing, "wb"):
@@ -204,11 +210,14 @@ def test_what_an_object_of_a_wider_fixture_opens_is_the_fixtures(bench: Any) -> 
 
 def test_many_descriptors_are_forgotten_when_they_are_closed(bench: Any) -> None:
     async def test() -> None:
-        for _ in range(20):
-            number = os.open(HERE, os.O_RDONLY)
-            os.closerange(number, number + 1)
         (descriptors,) = (each for each in bench.detection._further if type(each).__name__ == "Descriptors")
-        assert len(descriptors._opened) < 5
+        for number in [os.open(HERE, os.O_RDONLY) for _ in range(15)]:
+            os.closerange(number, number + 1)
+        assert len(descriptors._opened) == 15  # nobody has told of their end
+        descriptors._limit = 10
+        number = os.open(HERE, os.O_RDONLY)
+        assert list(descriptors._opened) == [number]
+        os.close(number)
 
     assert bench.run_test(test) == []
 
@@ -237,3 +246,14 @@ def test_a_set_of_functions_is_as_before(bench: Any) -> None:
     bench.detection.remove()
     assert os.open in os.supports_dir_fd
     assert all(type(function).__module__ == "builtins" for function in os.supports_dir_fd)
+
+
+def test_a_function_that_takes_no_folder_is_not_said_to_take_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "supports_dir_fd", set())
+    detection = LeakDetection(root=HERE.parent)
+    detection.install()
+    try:
+        assert os.supports_dir_fd == set()
+    finally:
+        detection.remove()
+    assert os.supports_dir_fd == set()

@@ -200,6 +200,41 @@ def test_the_tasks_of_a_reported_loop_end_with_it(bench: Any) -> None:
     KEPT.clear()
 
 
+def test_a_loop_that_a_thread_of_a_library_drops_is_the_librarys(bench: Any) -> None:
+    begin = threading.Event()
+    names: dict[str, Any] = {"wait": begin.wait, "make": asyncio.new_event_loop}
+    exec(compile("def work(): wait(), make()", "/x/site-packages/lib.py", "exec"), names)
+    thread = threading.Thread(target=names["work"])
+    thread.start()
+
+    async def test() -> None:
+        begin.set()
+        thread.join()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
+
+    assert bench.run_test(test) == []
+
+
+def test_a_loop_that_a_task_of_another_closes_at_its_end_is_reported_all_the_same(bench: Any) -> None:
+    async def test() -> None:
+        first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
+
+        async def close_at_the_end() -> None:
+            try:
+                await forever()
+            finally:
+                second.close()
+
+        KEPT.extend([second, first.create_task(close_at_the_end())])
+        await run_in_thread(lambda: first.run_until_complete(nothing()))
+
+    assert [finding.rule for finding in bench.run_test(test)] == ["UNO205"] * 2
+    assert KEPT[0].is_closed()
+    KEPT.clear()
+
+
 def test_a_loop_that_a_thread_runs_on_is_the_threads(bench: Any) -> None:
     loop_of_thread: list[asyncio.AbstractEventLoop] = []
     started = threading.Event()

@@ -9,9 +9,11 @@ import multiprocessing.pool
 import sys
 import threading
 import time
+import types
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
+import anyio.to_thread
 import pytest
 
 from pytest_uno.clock import VirtualEventLoop
@@ -204,6 +206,40 @@ def test_a_wider_fixture_may_keep_a_pool_that_a_test_has_made(bench: Any) -> Non
     bench.detection.release(fixture)
     (finding,) = bench.detection.drain()
     assert (finding.rule, finding.owner.name) == ("UNO408", "hub")
+
+
+def test_a_pool_that_no_line_of_the_user_has_made_is_nobodys(bench: Any) -> None:
+    begin = threading.Event()
+    names: dict[str, Any] = {"kept": KEPT, "wait": begin.wait, "Pool": concurrent.futures.ThreadPoolExecutor}
+    source = "def work(): wait(), kept.append(Pool(1)), kept[0].submit(int).result()"
+    exec(compile(source, "/x/site-packages/lib.py", "exec"), names)
+    thread = threading.Thread(target=names["work"])  # of no test: it has no lines of the user's either
+    thread.start()
+
+    async def test() -> None:
+        begin.set()
+        thread.join()
+
+    assert bench.run_test(test, loop_ends=False) == []
+
+
+def test_a_worker_of_anyio_that_nobody_asks_for_works(bench: Any) -> None:
+    async def work() -> int:
+        return await anyio.to_thread.run_sync(int)
+
+    assert bench.run_test(work, loop_ends=False) == []
+    assert bench.run_as(None, work) == 0
+
+
+def test_an_anyio_of_another_make_is_left_alone(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    class AsyncIOBackend: ...
+
+    module: Any = types.ModuleType("anyio._backends._asyncio")
+    module.AsyncIOBackend = AsyncIOBackend
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    before = dict(vars(AsyncIOBackend))
+    assert bench.run_test(nothing) == []
+    assert dict(vars(AsyncIOBackend)) == before
 
 
 def test_a_job_raises_as_before(bench: Any) -> None:

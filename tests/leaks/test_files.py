@@ -156,6 +156,11 @@ async def of_a_descriptor() -> None:
     KEPT.append(os.fdopen(reading, "rb"))  # LEAK
 
 
+@leaks("file of a descriptor was not closed")
+async def of_the_descriptor_of_a_file() -> None:
+    KEPT.append(os.fdopen(os.open(HERE, os.O_RDONLY), "rb"))  # LEAK
+
+
 @clean
 async def closed() -> None:
     with open(HERE) as file:
@@ -258,6 +263,17 @@ def test_a_look_alike_is_silent(bench: Any, test: Test) -> None:
     finally:
         logging.getLogger("test_files").removeHandler(handler)
         handler.close()
+
+
+def test_a_file_whose_descriptor_somebody_has_closed_is_not_left_open(bench: Any) -> None:
+    async def test() -> None:
+        KEPT.append(open(HERE, "rb", buffering=0))
+        os.close(KEPT[-1].fileno())
+
+    findings = bench.run_test(test, loop_ends=False)
+    with pytest.raises(OSError):
+        KEPT.pop().close()
+    assert findings == []
 
 
 def test_a_file_is_closed_when_it_was_reported(bench: Any) -> None:

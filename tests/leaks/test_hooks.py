@@ -11,6 +11,7 @@ import pytest
 import pytest_uno
 from pytest_uno.core.resource_observer import set_resource_observer
 from pytest_uno.leaks.detection import LeakDetection
+from pytest_uno.leaks.hook_table import replace_attribute
 from pytest_uno.leaks.owners import Owner
 
 
@@ -79,6 +80,17 @@ def test_hooks_that_were_put_over_ours_stay() -> None:
         sys.set_coroutine_origin_tracking_depth(before[0])
         set_resource_observer(before[2])
         warnings._warn_unawaited_coroutine = before[1]  # type: ignore[attr-defined]
+
+
+def test_an_attribute_that_somebody_has_replaced_after_us_stays() -> None:
+    class Target:
+        value = 1
+
+    restore = replace_attribute(Target, "value", lambda before: before + 1, reason="").install()
+    assert Target.value == 2
+    Target.value = 7
+    restore()
+    assert Target.value == 7
 
 
 def test_coroutines_of_nobody_are_warned_of_as_usual() -> None:

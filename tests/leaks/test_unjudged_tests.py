@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from pytest_uno.leaks.owners import Owner
+
+
+@pytest.fixture(autouse=True)
+def _collected() -> None:
+    """Let what earlier tests of the process have left go now, without a word: a test here collects garbage."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 async def nothing() -> None: ...

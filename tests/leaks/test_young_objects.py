@@ -70,6 +70,19 @@ def test_older_objects_are_not_looked_at_while_they_are_young(monkeypatch: pytes
     assert old.me is old
 
 
+def test_new_objects_are_found_after_the_older_ones_were_frozen() -> None:
+    gc.set_threshold(0, 10, 10)  # nothing is collected by itself
+    window = YoungObjects(KINDS)
+    window.open()
+    gc.freeze()
+    try:
+        thing = Thing()
+        assert window.find() == [thing]
+    finally:
+        gc.unfreeze()
+        window.close()
+
+
 def test_many_young_objects_are_collected_at_the_start() -> None:
     window = YoungObjects(KINDS)
     gc.set_threshold(0, 10, 10)  # nothing is collected by itself
