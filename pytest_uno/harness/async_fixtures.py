@@ -257,6 +257,8 @@ class _FixtureHost:
             await asyncio.wait((self._task, *also), return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             self._task.cancel()
+            if not self._stop.done():
+                self._stop.set_result(None)  # a set-up that swallows it and yields is torn down at once
             await asyncio.wait((self._task,))
             if self._task.cancelled():
                 self._task.result()  # raises the same, from the line of the fixture that was stopped

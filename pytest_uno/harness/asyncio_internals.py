@@ -25,7 +25,7 @@ __all__ = [
     "needs_executor_shutdown",
 ]
 
-if sys.platform == "win32":
+if sys.platform == "win32":  # pragma: no cover - Windows only
     from asyncio import windows_events as _platform_events
 else:
     from asyncio import unix_events as _platform_events

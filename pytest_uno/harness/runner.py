@@ -266,8 +266,9 @@ class TestRunner:
             self._explain_failure(item, error)
             raise
         finally:
-            if self._run.test is not None and self._run.test.clock is not None:
-                self._run.test.clock.disarm()
+            test = self._run.test
+            if test is not None and test.clock is not None:  # pragma: no branch - what is called was set up
+                test.clock.disarm()
             for flag in flags:
                 unmark_async_fixture(flag)
 

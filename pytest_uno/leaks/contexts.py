@@ -163,7 +163,9 @@ class Contexts(FurtherDetector):
                 owner=owner,
             )
 
-        def adopt(owner: Owner) -> None:
+        def adopt(
+            owner: Owner,
+        ) -> None:  # pragma: no cover - no fixture's value leads to a change, which is ours
             change.owner = owner
             self._changes.append(change)
 

@@ -215,3 +215,22 @@ def test_a_cancellation_of_the_tests_own_making_stays_one(project: Any) -> None:
     assert project.outcomes(result) == {"failed": 1}
     result.stdout.fnmatch_lines(["*CancelledError: by myself*"])
     assert not project.lines_with(result, "FixtureCrashError")
+
+
+def test_a_set_up_that_swallows_the_cancellation_of_its_timeout_is_late_all_the_same(project: Any) -> None:
+    result = project.run(
+        """
+    @pytest.fixture
+    async def stubborn():
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            print("SWALLOWED")
+        yield
+
+    @pytest.mark.uno_async(timeout=5)
+    async def test_it(stubborn): ...
+    """
+    )
+    assert project.outcomes(result) == {"errors": 1}
+    result.stdout.fnmatch_lines(["*ClockTimeoutError*"])

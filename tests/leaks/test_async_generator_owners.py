@@ -162,3 +162,52 @@ def test_many_generators_leave_no_trace(bench: Any) -> None:
     assert bench.run_test(test) == []
     (detector,) = [each for each in bench.detection._further if type(each).__name__ == "OpenGenerators"]
     assert detector._begun == {}
+
+
+@pytest.mark.parametrize("test", [kept, dropped])
+def test_a_leak_on_a_loop_that_was_closed_is_reported(bench: Any, test: Test) -> None:
+    async def test_and_a_few_turns() -> None:
+        await test()
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    KEPT.clear()
+    owner = Owner("test", "test")
+    snapshot = bench.detection.snapshot(owner)
+    bench.run_as(owner, test_and_a_few_turns)
+    bench.loop.close()
+    owner.ended = True
+    findings = bench.detection.compare(snapshot, bench.loop, loop_ends=True)
+    assert [finding.rule for finding in findings] == ["UNO202"]
+    KEPT.clear()
+
+
+LIBRARY = """
+import contextlib
+
+async def numbers():
+    yield 1
+    yield 2
+
+async def first():
+    async for number in numbers():
+        return number
+
+@contextlib.asynccontextmanager
+async def connection():
+    yield
+"""
+
+
+def test_a_generator_between_libraries_is_theirs_and_their_context_the_user_s(bench: Any) -> None:
+    library: dict[str, Any] = {}
+    exec(compile(LIBRARY, asyncio.__file__, "exec"), library)
+
+    async def first() -> None:
+        assert await library["first"]() == 1
+
+    async def never_left() -> None:
+        await library["connection"]().__aenter__()
+
+    assert bench.run_test(first) == []
+    assert [finding.target for finding in bench.run_test(never_left)] == ["connection"]

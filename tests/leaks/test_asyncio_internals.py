@@ -15,6 +15,8 @@ from pytest_uno.leaks.asyncio_internals import (
     context_of,
     forget_exception,
     forget_pending,
+    has_open_transport,
+    shorten_traceback,
     task_context,
     warning_sink,
 )
@@ -83,3 +85,28 @@ def test_the_sink_of_context_aware_warnings(monkeypatch: pytest.MonkeyPatch) -> 
     assert warning_sink() is warnings._showwarnmsg_impl  # type: ignore[attr-defined]
     context.log = []
     assert warning_sink() is context.log
+
+
+def test_a_handle_keeps_its_place_in_debug_mode_only() -> None:
+    loop = asyncio.new_event_loop()
+    shorten_traceback(loop.call_soon(print))
+    loop.set_debug(True)
+    handle: Any = loop.call_soon(print)
+    frames = list(handle._source_traceback)
+    shorten_traceback(handle)
+    assert list(handle._source_traceback) == frames[:-1]
+    loop.close()
+
+
+def test_a_loop_knows_whose_transports_are_open() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        transport, protocol = await loop.create_datagram_endpoint(
+            asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0)
+        )
+        assert has_open_transport(loop, protocol)
+        assert not has_open_transport(loop, asyncio.DatagramProtocol())
+        transport.close()
+        assert not has_open_transport(loop, protocol)
+
+    asyncio.run(main())

@@ -221,6 +221,63 @@ def test_a_wider_fixture_may_set_it_while_it_lives(fixtures: Bench, scope: str) 
 
 
 @in_fresh_context
+def test_what_an_inner_fixture_set_is_not_the_outer_ones(fixtures: Bench) -> None:
+    def outer() -> Iterator[None]:
+        inner.append(fixtures.set_up(never_reset))
+        yield
+        fixtures.tear_down(inner.pop())
+
+    inner: list[Any] = []
+    (finding,) = fixtures.run(outer)
+    assert finding.owner.name == "never_reset"
+
+
+@in_fresh_context
+def test_a_variable_that_cannot_be_unset_is_asked_of_its_own_fixture_only(fixtures: Bench) -> None:
+    def quiet() -> Iterator[None]:
+        yield
+
+    assert len(fixtures.run(never_reset)) == 1
+    assert fixtures.run(quiet) == []
+
+
+@in_fresh_context
+def test_values_that_cannot_be_compared_differ(fixtures: Bench) -> None:
+    class Odd:
+        def __eq__(self, other: object) -> bool:
+            raise RuntimeError
+
+        __hash__ = None  # type: ignore[assignment]
+
+    def sets_odd() -> Iterator[None]:
+        LOCALE.set([Odd()])
+        yield
+
+    LOCALE.set([Odd()])
+    assert len(fixtures.run(sets_odd)) == 1
+
+
+def sets_hidden(variable: contextvars.ContextVar[Any]) -> Iterator[None]:
+    getattr(variable, "s" + "et")("acme")
+    yield
+
+
+class SetsHidden:
+    def __call__(self) -> Iterator[None]:
+        return sets_hidden(TENANT)
+
+
+@pytest.mark.parametrize(
+    ("function", "number_again"), [(functools.partial(sets_hidden, TENANT), 1), (SetsHidden(), 0)]
+)
+@in_fresh_context
+def test_a_fixture_need_not_be_a_plain_function(fixtures: Bench, function: Any, number_again: int) -> None:
+    function.__name__ = "fixture"
+    assert len(fixtures.run(function)) == 1
+    assert len(fixtures.run(function)) == number_again  # only by its code it is known again
+
+
+@in_fresh_context
 def test_a_variable_that_a_test_sets_is_gone_with_it(bench: Any) -> None:
     async def test() -> None:
         TENANT.set("acme")
@@ -239,3 +296,43 @@ def test_odd_callables_set_nothing() -> None:
         assert find_setter(TENANT, function, lambda file: True) == []
     assert find_setter(TENANT, never_reset, lambda file: False) == []
     assert find_setter(TENANT, functools.partial(never_reset), lambda file: True) != []
+
+
+def test_a_variable_is_found_in_a_closure() -> None:
+    tenant = TENANT
+
+    def sets() -> None:
+        tenant.set("acme")
+
+    def sets_its_own() -> None:
+        own = TENANT
+
+        def inner() -> None:
+            own.set("acme")
+
+        inner()
+
+    def sets_later() -> None:
+        later.set("acme")
+
+    assert [code for code, _ in find_setter(TENANT, sets, lambda file: True)] == [sets.__code__]
+    # Known only once they have run.
+    assert find_setter(TENANT, sets_its_own, lambda file: True) == []
+    assert find_setter(TENANT, sets_later, lambda file: True) == []
+    later = TENANT
+
+
+def test_a_class_that_hides_its_attributes_is_passed_by() -> None:
+    class Hides(type):
+        def __getattribute__(cls, name: str) -> Any:
+            raise RuntimeError
+
+    class Hidden(metaclass=Hides):
+        variable = TENANT
+
+    def sets() -> None:
+        Hidden.variable.set("acme")
+        TENANT.set("acme")  # SET
+
+    ((_, line),) = find_setter(TENANT, sets, lambda file: True)
+    assert line == sets.__code__.co_firstlineno + 2
