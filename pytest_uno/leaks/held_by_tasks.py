@@ -49,19 +49,22 @@ class HeldByTasks:
             judgement: whom it is about.
             users: which tasks, see `pending_tasks`.
         """
-        tasks = pending_tasks(judgement, self._births, users=users) if things else []
-        if not tasks:
+        if not things:
             return set()
-        held = find_retained(things, {task: [self._births.coroutine(task)] for task in tasks})
-        self._held += [(held[id(thing)], thing) for thing in things if id(thing) in held]
-        return set(held)
+        kept = {id(thing) for task, thing in self._held if not task.done()}
+        tasks = pending_tasks(judgement, self._births, users=users)
+        held = find_retained(things, {task: [self._births.coroutine(task)] for task in tasks}) if tasks else {}
+        self._held += [
+            (held[id(thing)], thing) for thing in things if id(thing) in held and id(thing) not in kept
+        ]
+        return {*held, *(id(thing) for thing in things if id(thing) in kept)}
 
     def forget_test(self) -> None:
-        """Dispose of what belonged to tasks that have ended since; a wider fixture may have kept the others."""
-        held, self._held = self._held, []
-        for task, thing in held:
-            if task.done():
-                self._dispose(thing)
+        """Dispose of what belonged to tasks that have ended since; a wider fixture has kept the others."""
+        ended = [thing for task, thing in self._held if task.done()]
+        self._held = [(task, thing) for task, thing in self._held if not task.done()]
+        for thing in ended:
+            self._dispose(thing)
 
     def clear(self) -> None:
         """Let go of everything."""

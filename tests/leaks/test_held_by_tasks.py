@@ -25,6 +25,11 @@ def test_the_socket_of_a_task_that_a_wider_fixture_keeps_stays_open(bench: Any) 
 
     assert bench.run_test(test, loop_ends=False) == []
     assert held[0].fileno() >= 0
+
+    async def nothing() -> None: ...
+
+    assert bench.run_test(nothing, loop_ends=False) == []
+    assert held[0].fileno() >= 0
     fixture.ended = True
     (finding,) = bench.detection.judge_loop(bench.loop, default_owner=Owner("session", ""))
     assert (finding.rule, finding.owner.name) == ("UNO101", "hub")
