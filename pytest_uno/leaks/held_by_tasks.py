@@ -53,7 +53,9 @@ class HeldByTasks:
             return set()
         kept = {id(thing) for task, thing in self._held if not task.done()}
         tasks = pending_tasks(judgement, self._births, users=users)
-        held = find_retained(things, {task: [self._births.coroutine(task)] for task in tasks}) if tasks else {}
+        held = (
+            find_retained(things, {task: [self._births.coroutine(task)] for task in tasks}) if tasks else {}
+        )
         self._held += [
             (held[id(thing)], thing) for thing in things if id(thing) in held and id(thing) not in kept
         ]
