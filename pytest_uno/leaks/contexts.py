@@ -163,9 +163,7 @@ class Contexts(FurtherDetector):
                 owner=owner,
             )
 
-        def adopt(
-            owner: Owner,
-        ) -> None:  # pragma: no cover - no fixture's value leads to a change, which is ours
+        def adopt(owner: Owner) -> None:  # pragma: no cover - no value of a fixture leads to it
             change.owner = owner
             self._changes.append(change)
 

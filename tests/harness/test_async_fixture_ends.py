@@ -227,10 +227,11 @@ def test_a_set_up_that_swallows_the_cancellation_of_its_timeout_is_late_all_the_
         except asyncio.CancelledError:
             print("SWALLOWED")
         yield
+        print("TORN DOWN")
 
     @pytest.mark.uno_async(timeout=5)
     async def test_it(stubborn): ...
     """
     )
     assert project.outcomes(result) == {"errors": 1}
-    result.stdout.fnmatch_lines(["*ClockTimeoutError*"])
+    result.stdout.fnmatch_lines(["*ClockTimeoutError*", "*SWALLOWED*", "*TORN DOWN*"])
