@@ -231,13 +231,12 @@ class OpenSockets(FurtherDetector):
 
 
 def _is_machinery(frame: types.FrameType | None) -> bool:
-    for _ in range(4):
-        if frame is None:
-            return False
+    depth = 0
+    while frame is not None and depth < 4:
         code = frame.f_code
         if code.co_name == _WAKE_UP or code.co_filename.replace("\\", "/").endswith(_SHARER):
             return True
-        frame = frame.f_back
+        frame, depth = frame.f_back, depth + 1
     return False
 
 

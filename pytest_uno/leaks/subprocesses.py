@@ -13,7 +13,7 @@ import functools
 import subprocess
 import time
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from pytest_uno.leaks.asyncio_internals import warning_sink
 from pytest_uno.leaks.creations import Creation, Creations
@@ -214,10 +214,9 @@ def _kill(process: AnyProcess) -> None:
     if isinstance(process, subprocess.Popen):
         _kill_popen(process)
         return
-    loop, popen = loop_of(process), popen_of(process)
+    loop = loop_of(process)
     if loop is None or loop.is_closed():
-        if popen is not None:
-            _kill_popen(popen)
+        _kill_popen(cast("subprocess.Popen[bytes]", popen_of(process)))  # without one it would not be left
         return
     with contextlib.suppress(ProcessLookupError):
         process.kill()

@@ -61,7 +61,7 @@ _getframe = sys._getframe  # pyright: ignore[reportPrivateUsage]  (documented, i
 
 
 def _module_of_frame(depth: int = 0) -> str | None:
-    return _getframe(depth + 1).f_globals.get("__name__")
+    return _getframe(depth + 1).f_globals.get("__name__")  # pragma: no cover - 3.11 only
 
 
 _module_of: Callable[[int], str | None] = getattr(

@@ -108,6 +108,12 @@ def raced_by_wait_for(task: asyncio.Task[Any], waiter: AnyFuture | None) -> AnyF
     """
     if not _WAIT_FOR_SWALLOWS or waiter is None:
         return None
+    return _raced_by_wait_for(task, waiter)  # pragma: no cover - 3.11 only
+
+
+def _raced_by_wait_for(
+    task: asyncio.Task[Any], waiter: AnyFuture
+) -> AnyFuture | None:  # pragma: no cover - 3.11 only
     links = await_links(task.get_coro())
     if not links or links[-1].code is not tasks.wait_for.__code__:
         return None

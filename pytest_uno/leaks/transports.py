@@ -82,7 +82,8 @@ class OpenTransports(FurtherDetector):
         for cls in TRANSPORTS:
             hooks.append(replace_attribute(cls, "__init__", self._wrap_init, reason=made))
             hooks.append(replace_attribute(cls, "__del__", self._wrap_finalizer, reason=dropped))
-        if "__del__" in vars(asyncio.StreamWriter):  # early releases of 3.11 have none: the connection stays
+        # Early releases of 3.11 have none: the connection stays.
+        if "__del__" in vars(asyncio.StreamWriter):  # pragma: no branch - others have one
             hooks.append(
                 replace_attribute(
                     asyncio.StreamWriter,
@@ -115,7 +116,9 @@ class OpenTransports(FurtherDetector):
             if loop_of(transport) is None:
                 if creation.owner is None or creation.owner.ended:
                     self._made.forget(transport)
-            elif (number := descriptor_of(transport)) is not None:
+            elif (
+                number := descriptor_of(transport)
+            ) is not None:  # pragma: no branch - depends on the platform
                 judgement.descriptors.add(number)
         if judgement.loop_ends:
             self._end_closing(judgement)
@@ -262,19 +265,17 @@ class OpenTransports(FurtherDetector):
         wholes: dict[int, object],
     ) -> Suspect:
         name = _name(transport)
-        others = [each for each, _ in self._made.living() if wholes.get(id(each)) is transport]
+        others = [pair for pair in self._made.living() if wholes.get(id(pair[0])) is transport]
 
         def describe(owner: OwnerInfo) -> Finding:
             return self._describe(name, creation, owner)
 
         def adopt(owner: Owner) -> None:
-            for each in (transport, *others):
-                known = self._made.get(each)
-                if known is not None:
-                    known.owner = owner
+            for known in (creation, *(each for _, each in others)):
+                known.owner = owner
 
         def dispose() -> None:
-            _abort(transport, *others)
+            _abort(transport, *(each for each, _ in others))
             # Those that read see the end of the connection; only others are cancelled.
             reap(judgement.loop, settle_by_turns(judgement.loop, lambda: judgement.tasks_of(transport)))
 

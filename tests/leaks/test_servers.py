@@ -19,7 +19,7 @@ import pytest
 import uvicorn
 
 from pytest_uno.clock import VirtualEventLoop
-from pytest_uno.leaks.owners import Owner
+from pytest_uno.leaks.owners import OWNER, Owner
 
 Test = Callable[[], Coroutine[Any, Any, object]]
 LineOf = Callable[[Callable[..., object], str], int]
@@ -284,3 +284,18 @@ def test_a_patched_method_looks_as_before(bench: Any, name: str) -> None:
     patched = shape()
     bench.detection.remove()
     assert patched == shape()
+
+
+def test_the_server_of_a_loop_that_runs_is_closed_as_well(bench: Any) -> None:
+    owner = Owner("test", "test")
+
+    async def test() -> None:
+        snapshot = bench.detection.snapshot(owner)
+        OWNER.set(owner)
+        server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+        owner.ended = True
+        (finding,) = bench.detection.compare(snapshot, bench.loop, loop_ends=False)
+        assert finding.rule == "UNO402"
+        assert not server.sockets
+
+    bench.run_as(None, test)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import _thread
 import asyncio
 import gc
 import http.client
@@ -445,3 +446,50 @@ def test_nothing_is_recorded_while_nobody_owns_anything(bench: Any) -> None:
     (detector,) = [each for each in bench.detection._further if type(each).__name__ == "OpenSockets"]
     with socket.socket():
         assert len(detector._made) == 0
+
+
+def test_sockets_dropped_one_after_the_other_are_told_apart(bench: Any) -> None:
+    async def test() -> None:
+        socket.socket()
+        socket.socket()  # often where the first one was
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        assert [finding.rule for finding in bench.run_test(test)] == ["UNO404"] * 2
+
+
+def test_a_socket_that_is_open_is_not_excused_by_a_look_at_warnings(bench: Any) -> None:
+    async def test() -> None:
+        KEPT.append(socket.socket())
+        with warnings.catch_warnings(record=True):
+            pass
+
+    (finding,) = bench.run_test(test)
+    assert finding.rule == "UNO404"
+    KEPT.clear()
+
+
+@pytest.mark.parametrize("action", ["always", "ignore"])
+def test_a_socket_whose_warning_the_test_looks_for_is_acknowledged(bench: Any, action: Any) -> None:
+    async def test() -> None:
+        with warnings.catch_warnings(record=True):
+            warnings.simplefilter(action)
+            socket.socket()
+
+    assert bench.run_test(test) == []
+
+
+def test_a_socket_of_a_bare_thread_is_the_tests(bench: Any) -> None:
+    done = threading.Event()
+
+    def work() -> None:
+        KEPT.append(socket.socket())
+        done.set()
+
+    async def test() -> None:
+        _thread.start_new_thread(work, ())
+        assert done.wait(30)
+
+    (finding,) = bench.run_test(test)
+    assert finding.rule == "UNO404"
+    KEPT.clear()

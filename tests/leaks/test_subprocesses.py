@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from pytest_uno.clock import VirtualEventLoop
+from pytest_uno.leaks import subprocesses
 from pytest_uno.leaks.owners import Owner
 from pytest_uno.leaks.transport_internals import ASYNC_PROCESS
 
@@ -301,3 +302,41 @@ def test_a_patched_method_looks_as_before(bench: Any, cls: type[Any], name: str)
     patched = shape()
     bench.detection.remove()
     assert patched == shape()
+
+
+def test_a_process_that_takes_its_time_to_end_after_a_signal_is_waited_for(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subprocesses, "_DYING", 30)
+
+    async def test() -> None:
+        script = "trap 'sleep 0.2; exit' TERM; echo ready; while :; do sleep 0.01; done"
+        process = await asyncio.create_subprocess_exec("sh", "-c", script, stdout=PIPE)
+        assert process.stdout is not None
+        await process.stdout.readline()
+        process.terminate()
+        KEPT.append(process)
+
+    assert bench.run_test(test, loop_ends=False) == []
+    assert KEPT[0].returncode is not None
+    bench.run_as(None, KEPT.pop().communicate)  # to the end of its output
+    bench.run_as(None, lambda: asyncio.sleep(0.01))
+
+
+def test_a_process_that_nobody_owns_is_not_noted(bench: Any) -> None:
+    (detector,) = [each for each in bench.detection._further if type(each).__name__ == "OpenProcesses"]
+    with subprocess.Popen("true"):
+        assert len(detector._made) == 0
+
+
+def test_a_process_of_a_library_alone_is_its_own_affair(bench: Any) -> None:
+    names: dict[str, Any] = {"subprocess": subprocess, "kept": KEPT}
+    source = "def start(): kept.append(subprocess.Popen('true'))"
+    exec(compile(source, "<frozen library>", "exec"), names)
+
+    async def test() -> None:
+        asyncio.get_running_loop().call_soon(names["start"])
+        await asyncio.sleep(0)
+
+    assert bench.run_test(test) == []
+    KEPT.pop().wait()

@@ -413,3 +413,18 @@ def test_a_swallowed_cancellation_is_reported_once_with_its_line(
 def test_what_only_looks_like_one_is_silent(bench: Any, test: Test) -> None:
     assert bench.run_test(test) == []
     assert bench.unhandled == []
+
+
+def test_one_of_the_last_turn_is_reported_once_although_the_loop_goes_on(bench: Any) -> None:
+    (finding,) = bench.run_test(cancelled_last_thing, loop_ends=False)
+    assert finding.rule == "UNO103"
+    assert bench.run_test(lambda: asyncio.sleep(0.001)) == []
+
+
+def test_the_timeout_of_a_library_is_its_own_affair(bench: Any) -> None:
+    names: dict[str, Any] = {"asyncio": asyncio, "swallow": swallow}
+    source = """async def fetch():
+        async with asyncio.timeout(0.001):
+            await swallow()"""
+    exec(compile(source, "/x/site-packages/lib.py", "exec"), names)
+    assert bench.run_test(names["fetch"]) == []

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import gc
 import sys
 import threading
@@ -335,3 +336,32 @@ def test_a_loop_goes_with_its_test(tmp_path: Path) -> None:
     finally:
         gc.enable()
         detection.remove()
+
+
+def test_dead_tasks_of_a_factory_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task_births, "_COMPACT_AT", 10)
+    loop = asyncio.new_event_loop()
+    loop.set_task_factory(lambda loop, coro, **kwargs: asyncio.Task(coro, loop=loop, **kwargs))
+    sites = Sites(ROOT)
+    watch = TaskWatch(loop, sites, TaskBirths(sites))
+
+    async def main() -> None:
+        for _ in range(100):
+            await asyncio.create_task(nothing())
+        assert len(watch.tasks) <= 11
+
+    loop.run_until_complete(main())
+    watch.remove()
+    loop.close()
+
+
+def test_a_task_of_an_empty_context_and_a_factory_is_the_current_tests(bench: Any) -> None:
+    bench.loop.set_task_factory(lambda loop, coro, **kwargs: asyncio.Task(coro, loop=loop, **kwargs))
+    kept: list[Any] = []
+
+    async def test() -> None:
+        kept.append(asyncio.get_running_loop().create_task(forever(), context=contextvars.Context()))
+        await asyncio.sleep(0)
+
+    (finding,) = bench.run_test(test, loop_ends=False)
+    assert (finding.rule, finding.owner.name) == ("UNO101", "test")

@@ -180,3 +180,14 @@ def test_the_name_of_a_program(arguments: Any, name: str) -> None:
 
 def test_the_name_of_no_program() -> None:
     assert program_of(None) == "process"
+
+
+def test_a_process_without_a_program_does_not_run() -> None:
+    class Starting(asyncio.SubprocessTransport):
+        def is_closing(self) -> bool:
+            return False
+
+        def get_returncode(self) -> int | None:
+            return None
+
+    assert not is_running(Starting())

@@ -17,7 +17,7 @@ import pytest
 import trustme
 
 from pytest_uno.clock import VirtualEventLoop
-from pytest_uno.leaks.owners import Owner
+from pytest_uno.leaks.owners import OWNER, Owner
 from pytest_uno.leaks.transport_internals import TRANSPORTS
 
 Test = Callable[[], Coroutine[Any, Any, object]]
@@ -446,7 +446,17 @@ def test_what_a_wider_fixture_holds_is_the_fixtures(bench: Any) -> None:
 
 def test_what_a_wider_server_accepts_is_the_servers(bench: Any) -> None:
     hub = Owner("fixture", "server", "session")
-    server, port = bench.run_as(hub, lambda: serve(Echo))
+    lost: list[object] = []
+
+    class Accepted(Echo):
+        def connection_lost(self, exc: Exception | None) -> None:
+            lost.append(self)
+
+    async def all_lost() -> None:
+        while len(lost) < 2:
+            await asyncio.sleep(0.001)
+
+    server, port = bench.run_as(hub, lambda: serve(Accepted))
 
     async def leaky() -> None:
         await asyncio.get_running_loop().create_connection(asyncio.Protocol, "127.0.0.1", port)
@@ -463,6 +473,7 @@ def test_what_a_wider_server_accepts_is_the_servers(bench: Any) -> None:
     hub.ended = True
     server.close()
     assert bench.detection.judge_loop(bench.loop, default_owner=Owner("session", "")) == []
+    bench.run_as(hub, lambda: asyncio.wait_for(all_lost(), 10))  # what is closing would go with a warning
     KEPT.clear()
 
 
@@ -516,3 +527,58 @@ def test_nothing_is_recorded_while_nobody_owns_anything(bench: Any) -> None:
     bench.run_as(None, closed_and_awaited)
     bench.run_as(None, lambda: asyncio.sleep(0.01))
     assert len(detector._made) == 0
+
+
+def test_the_connection_of_a_loop_that_runs_is_closed_as_well(bench: Any) -> None:
+    owner = Owner("test", "test")
+
+    async def test() -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            snapshot = bench.detection.snapshot(owner)
+            OWNER.set(owner)
+            _, writer = await asyncio.open_connection(sock=ours)
+            owner.ended = True
+            (finding,) = bench.detection.compare(snapshot, bench.loop, loop_ends=False)
+            assert finding.rule == "UNO401"
+            assert writer.is_closing()
+
+    bench.run_as(None, test)
+
+
+def test_each_handler_goes_with_its_own_connection(bench: Any) -> None:
+    async def stubborn(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        KEPT.append(asyncio.current_task())
+        await asyncio.Event().wait()
+        writer.close()
+
+    async def test() -> None:
+        server = await asyncio.start_server(stubborn, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        KEPT.extend([await asyncio.open_connection("127.0.0.1", port) for _ in range(2)])
+        await asyncio.sleep(0.01)
+        server.close()
+
+    findings = bench.run_test(test, loop_ends=False)
+    assert [finding.rule for finding in findings] == ["UNO401"] * 2
+    assert all(task.cancelled() for task in KEPT if isinstance(task, asyncio.Task))
+    KEPT.clear()
+
+
+def test_a_task_of_a_library_that_serves_no_connection_stays(bench: Any) -> None:
+    names: dict[str, Any] = {"asyncio": asyncio}
+    source = "def start(coro): asyncio.get_running_loop().call_soon(lambda: kept.append(asyncio.ensure_future(coro)))"
+    exec(compile(source, "/x/site-packages/lib.py", "exec"), names)
+    names["kept"] = tasks = []  # type: ignore[var-annotated]
+
+    async def test() -> None:
+        names["start"](asyncio.Event().wait())
+        server, port = await serve()
+        KEPT.append(await asyncio.open_connection("127.0.0.1", port))
+        await asyncio.sleep(0.01)
+        server.close()
+
+    findings = bench.run_test(test, loop_ends=False)
+    assert "UNO401" in [finding.rule for finding in findings]
+    assert len(tasks) == 1
+    KEPT.clear()
