@@ -9,7 +9,7 @@ import ssl
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,13 @@ def clean(test: Test) -> Test:
 
 
 async def nothing() -> None: ...
+
+
+@pytest.fixture(autouse=True)
+def the_loop_ends_what_is_closing(bench: Any) -> Iterator[None]:
+    yield
+    KEPT.clear()
+    bench.run_as(None, lambda: asyncio.sleep(0.01))
 
 
 class Echo(asyncio.Protocol):
