@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from pytest_uno.leaks.async_generators import OpenGenerators
-from pytest_uno.leaks.contexts import Contexts
-from pytest_uno.leaks.descriptors import Descriptors
-from pytest_uno.leaks.event_loops import EventLoops
-from pytest_uno.leaks.executors import Executors
-from pytest_uno.leaks.files import Files
-from pytest_uno.leaks.http_sessions import HttpSessions
 from pytest_uno.leaks.judging import FurtherDetector, Ledger
-from pytest_uno.leaks.locks import Locks
-from pytest_uno.leaks.policies import Policies
-from pytest_uno.leaks.readers_and_signals import Registrations
-from pytest_uno.leaks.servers import OpenServers
+from pytest_uno.leaks.loops.async_generators import OpenGenerators
+from pytest_uno.leaks.loops.event_loops import EventLoops
+from pytest_uno.leaks.loops.readers_and_signals import Registrations
+from pytest_uno.leaks.loops.timers import Timers
+from pytest_uno.leaks.network.http_sessions import HttpSessions
+from pytest_uno.leaks.network.servers import OpenServers
+from pytest_uno.leaks.network.sockets import OpenSockets
+from pytest_uno.leaks.network.transports import OpenTransports
 from pytest_uno.leaks.sites import Sites
-from pytest_uno.leaks.sockets import OpenSockets
-from pytest_uno.leaks.subprocesses import OpenProcesses
-from pytest_uno.leaks.swallowed_cancellations import SwallowedCancellations
-from pytest_uno.leaks.task_births import TaskBirths
-from pytest_uno.leaks.thread_origins import ThreadOrigins
-from pytest_uno.leaks.threads import Threads
-from pytest_uno.leaks.timers import Timers
-from pytest_uno.leaks.transports import OpenTransports
+from pytest_uno.leaks.state.contexts import Contexts
+from pytest_uno.leaks.state.locks import Locks
+from pytest_uno.leaks.state.policies import Policies
+from pytest_uno.leaks.system.descriptors import Descriptors
+from pytest_uno.leaks.system.executors import Executors
+from pytest_uno.leaks.system.files import Files
+from pytest_uno.leaks.system.subprocesses import OpenProcesses
+from pytest_uno.leaks.system.thread_origins import ThreadOrigins
+from pytest_uno.leaks.system.threads import Threads
+from pytest_uno.leaks.tasks.swallowed_cancellations import SwallowedCancellations
+from pytest_uno.leaks.tasks.task_births import TaskBirths
 
 __all__ = ["make_further_detectors"]
 

@@ -22,21 +22,21 @@ from pathlib import Path
 from typing import Any, cast
 
 from pytest_uno.leaks.catalogue import make_further_detectors
-from pytest_uno.leaks.contexts import Contexts
-from pytest_uno.leaks.coroutines import AnyCoroutine, NeverAwaited
 from pytest_uno.leaks.hooks import hook_table
 from pytest_uno.leaks.ignored_objects import IgnoredObjects
 from pytest_uno.leaks.judging import Detector, Judgement, Ledger, Suspect
-from pytest_uno.leaks.loop_errors import LoopErrors
+from pytest_uno.leaks.loops.coroutines import AnyCoroutine, NeverAwaited
+from pytest_uno.leaks.loops.loop_errors import LoopErrors
 from pytest_uno.leaks.model import Finding, OwnerInfo, with_place
 from pytest_uno.leaks.owners import Owner
-from pytest_uno.leaks.resources import OpenResources
 from pytest_uno.leaks.retention import find_retained, walk
 from pytest_uno.leaks.settling import reap
 from pytest_uno.leaks.sites import Sites
-from pytest_uno.leaks.task_births import AnyTask, TaskBirths, TaskWatch
-from pytest_uno.leaks.task_exceptions import UnretrievedExceptions
-from pytest_uno.leaks.tasks import PendingTasks
+from pytest_uno.leaks.state.contexts import Contexts
+from pytest_uno.leaks.state.resources import OpenResources
+from pytest_uno.leaks.tasks.pending_tasks import PendingTasks
+from pytest_uno.leaks.tasks.task_births import AnyTask, TaskBirths, TaskWatch
+from pytest_uno.leaks.tasks.task_exceptions import UnretrievedExceptions
 from pytest_uno.leaks.young_objects import YoungObjects, is_generational, objects_of
 
 __all__ = ["LeakDetection", "Snapshot"]

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from typing import cast
 
 from pytest_uno.core.resource_observer import ResourceObserver, set_resource_observer
-from pytest_uno.leaks.coroutines import AnyCoroutine, NeverAwaited
 from pytest_uno.leaks.hook_table import Hook, HookTable
+from pytest_uno.leaks.loops.coroutines import AnyCoroutine, NeverAwaited
 
 __all__ = ["hook_table"]
 
