@@ -4,8 +4,11 @@ from __future__ import annotations
 
 # The inner runs restore sys.modules afterwards: what is imported here stays, and is the same in every run.
 import asyncio  # noqa: F401
+import functools
 import gc
+import importlib.metadata
 import json
+import os
 import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
@@ -75,8 +78,51 @@ class Project:
         return {name: count for name, count in result.parseoutcomes().items() if count}
 
 
+class InstalledOnce(importlib.metadata.Distribution):
+    """An installed distribution whose metadata is read once, not once in each inner run."""
+
+    def __init__(self, installed: importlib.metadata.Distribution) -> None:
+        self._installed = installed
+
+    @functools.cached_property
+    def metadata(self) -> Any:
+        return self._installed.metadata
+
+    @functools.cached_property
+    def entry_points(self) -> Any:
+        return self._installed.entry_points
+
+    @functools.cached_property
+    def files(self) -> Any:
+        return self._installed.files
+
+    def read_text(self, filename: str) -> str | None:
+        return self._installed.read_text(filename)
+
+    def locate_file(self, path: str | os.PathLike[str]) -> Any:
+        return self._installed.locate_file(path)
+
+
+@pytest.fixture(scope="session")
+def plugins_under_test() -> list[InstalledOnce]:
+    return [InstalledOnce(importlib.metadata.distribution(name)) for name in ("pytest-asyncio", "pytest-uno")]
+
+
 @pytest.fixture
-def project(pytester: pytest.Pytester) -> Project:
+def all_plugins() -> None:
+    """Ask for this where the inner runs need more plugins than pytest-asyncio and this one."""
+
+
+@pytest.fixture
+def project(
+    pytester: pytest.Pytester,
+    request: pytest.FixtureRequest,
+    plugins_under_test: list[InstalledOnce],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Project:
+    if "all_plugins" not in request.fixturenames:
+        # A third of the time of an inner run went into finding and registering plugins that it has no use for.
+        monkeypatch.setattr(importlib.metadata, "distributions", lambda: iter(plugins_under_test))
     return Project(pytester)
 
 

@@ -158,7 +158,7 @@ def test_timeout_of_the_run_and_its_flag(project: Any) -> None:
     assert project.outcomes(project.run(source, "--uno-timeout=50")) == {"failed": 2}
 
 
-def test_xfail_reruns_and_exitfirst_see_an_ordinary_failure(project: Any) -> None:
+def test_xfail_reruns_and_exitfirst_see_an_ordinary_failure(all_plugins: None, project: Any) -> None:
     pytest.importorskip("pytest_rerunfailures")
     source = """
     from pytest_uno import DeadlockError, ClockTimeoutError

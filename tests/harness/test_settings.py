@@ -72,7 +72,7 @@ def test_misspelt_option_gets_a_suggestion(project: Any) -> None:
     result.stderr.fnmatch_lines(["*did you mean 'uno_real_timeout'?*"])
 
 
-def test_auto_mode_takes_every_async_test_of_asyncio(project: Any) -> None:
+def test_auto_mode_takes_every_async_test_of_asyncio(all_plugins: None, project: Any) -> None:
     project.ini("uno_async_mode = auto")
     result = project.run(
         """
