@@ -223,6 +223,10 @@ def _kill(process: AnyProcess) -> None:
     loop = loop_of(process)
     if loop is None or loop.is_closed():
         _kill_popen(cast("subprocess.Popen[bytes]", popen_of(process)))  # without one it would not be left
+        # Nobody will tell the transport of the end, and a later test would get its ResourceWarning. Its pipes
+        # may want the loop.
+        with contextlib.suppress(RuntimeError):
+            process.close()
         return
     with contextlib.suppress(ProcessLookupError):
         process.kill()
