@@ -26,6 +26,8 @@ and columns do not count. A command without shown output must succeed.
 `<!-- new project -->`
     On a line of its own, anywhere: the files shown so far no longer count.
 
+Plugins of others that take long to import are left out unless a file mentions them.
+
 Unless a page shows a pytest.ini, the project has one that says what the root's configuration says for our
 own tests.
 """
@@ -57,6 +59,16 @@ addopts = --import-mode=importlib
 asyncio_default_fixture_loop_scope = function
 """
 _NEW_PROJECT = re.compile(r"^<!-- new project -->$", re.MULTILINE)
+
+
+# Importing these takes longer than all the rest of a run.
+_SLOW_PLUGINS = {
+    "trio": "trio",
+    "anyio": "anyio",
+    "hypothesis": "hypothesispytest",
+    "coverage": "pytest_cov",
+    "workers": "xdist",
+}
 
 
 @dataclass(frozen=True)
@@ -124,6 +136,8 @@ def run_commands(files: tuple[tuple[str, str], ...], commands: tuple[tuple[str, 
         if not name.startswith(("PYTEST", "PYTHONDONTWRITEBYTECODE", "GITHUB", "CI"))
     }
     environment |= {"COLUMNS": "100", "NO_COLOR": "1", "PYTHONSAFEPATH": "1", "PYTHONIOENCODING": "utf-8"}
+    text = "\n".join(text for _, text in files)
+    options = [f"-pno:{plugin}" for word, plugin in _SLOW_PLUGINS.items() if word not in text]
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         project = {"pytest.ini": _INI, **dict(files)}
@@ -132,7 +146,17 @@ def run_commands(files: tuple[tuple[str, str], ...], commands: tuple[tuple[str, 
             (directory / path).write_text(text, encoding="utf-8")
         runs = [
             subprocess.run(
-                [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:randomly", *arguments],
+                [
+                    sys.executable,
+                    "-m",
+                    "pytest",
+                    "-p",
+                    "no:cacheprovider",
+                    "-p",
+                    "no:randomly",
+                    *options,
+                    *arguments,
+                ],
                 cwd=directory,
                 env=environment,
                 stdout=subprocess.PIPE,
