@@ -84,7 +84,7 @@ class RunState:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.settings = config.stash[SETTINGS]
-        self.detection = LeakDetection(root=config.rootpath)
+        self.detection = LeakDetection(root=config.rootpath, block_ms=self.settings.block_ms)
         self.test: TestRun | None = None
         self.teardown_item: pytest.Item | None = None
         self.host_tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()

@@ -25,6 +25,12 @@ _INI_OPTIONS: tuple[tuple[str, str, str, str | tuple[str, ...]], ...] = (
     ("uno_clock", "string", "the clock of uno tests: virtual or real", "virtual"),
     ("uno_timeout", "string", "seconds of its clock after which a uno test fails; 0: never", "0"),
     ("uno_real_timeout", "string", "real seconds after which a uno test is stopped; 0: never", "0"),
+    (
+        "uno_block_ms",
+        "string",
+        "real milliseconds for which a callback may block the loop; 0: for ever",
+        "200",
+    ),
     ("uno_leaks", "string", "what a leak does: error, warn or off", "error"),
     ("uno_leak_levels", "linelist", "levels of single rules or families, one RULE = LEVEL a line", ()),
     ("uno_report", "linelist", "leak reports to write, one FORMAT[:PATH] a line; FORMAT is json", ()),
@@ -47,6 +53,8 @@ class Settings:
     clock: str
     timeout: float
     real_timeout: float
+    block_ms: float
+    """Real milliseconds for which a callback may block the loop; 0 for any number."""
     leak_layers: tuple[Layer, Layer]
     """What the ini file and the command line say about the levels of leaks."""
     leak_levels: LeakLevels
@@ -85,6 +93,12 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="SECONDS",
         help="real seconds after which a uno test is stopped with a picture of its tasks; 0: never",
     )
+    group.addoption(
+        "--uno-block-ms",
+        default=None,
+        metavar="MS",
+        help="real milliseconds after which a callback that blocks the loop is reported (UNO601); 0: never",
+    )
     group.addoption("--uno-leaks", default=None, metavar="LEVEL", help="what a leak does: error, warn or off")
     group.addoption(
         "--uno-leak-level",
@@ -122,8 +136,9 @@ def parse_settings(config: pytest.Config) -> Settings:
     return Settings(
         mode=_choice(config, "uno_async_mode", MODES),
         clock=_choice(config, "uno_clock", CLOCKS),
-        timeout=_seconds(config, "uno_timeout"),
-        real_timeout=_seconds(config, "uno_real_timeout"),
+        timeout=_duration(config, "uno_timeout", "seconds"),
+        real_timeout=_duration(config, "uno_real_timeout", "seconds"),
+        block_ms=_duration(config, "uno_block_ms", "milliseconds"),
         leak_layers=leak_layers,
         leak_levels=make_levels(*leak_layers),
         reports=_reports(config),
@@ -157,21 +172,21 @@ def _choice(config: pytest.Config, name: str, allowed: tuple[str, ...]) -> str:
     return str(value)
 
 
-def _seconds(config: pytest.Config, name: str) -> float:
+def _duration(config: pytest.Config, name: str, unit: str) -> float:
     value, where = _value(config, name)
     try:
-        seconds = float(value)
-        if not 0 <= seconds < float("inf"):
+        duration = float(value)
+        if not 0 <= duration < float("inf"):
             raise ValueError
     except ValueError:
         raise pytest.UsageError(
             compose_message(
-                f"{where}: {value!r} is not a number of seconds",
-                fix="give seconds as a number of at least 0; 0 switches it off",
+                f"{where}: {value!r} is not a number of {unit}",
+                fix=f"give {unit} as a number of at least 0; 0 switches it off",
                 anchor="bad-option",
             )
         ) from None
-    return seconds
+    return duration
 
 
 def _leak_levels(config: pytest.Config) -> tuple[tuple[tuple[str, str], ...], ...]:

@@ -10,8 +10,9 @@ import asyncio
 import contextvars
 import functools
 import sys
+import types
 import warnings
-from asyncio import events, futures, timeouts
+from asyncio import base_events, events, futures, timeouts
 from collections.abc import Callable, Mapping
 from types import AsyncGeneratorType
 from typing import Any, TypeAlias, cast
@@ -19,6 +20,8 @@ from typing import Any, TypeAlias, cast
 __all__ = [
     "ON_TIMEOUT",
     "POLICY_SETTER",
+    "RUN_HANDLE",
+    "RUN_ONCE",
     "WAKE_UP",
     "AsyncGenerator",
     "arguments_of",
@@ -35,6 +38,7 @@ __all__ = [
     "loop_of_transport",
     "put_policy_back",
     "reader_and_writer",
+    "selector_of",
     "shorten_traceback",
     "signal_handle",
     "task_context",
@@ -50,6 +54,12 @@ WAKE_UP: Callable[..., object] | None = getattr(futures, "_set_result_unless_can
 
 ON_TIMEOUT: object = getattr(timeouts.Timeout, "_on_timeout", None)
 """The callback of the timers of `asyncio.timeout` (3.11 to 3.15), a function."""
+
+RUN_HANDLE: types.CodeType = events.Handle._run.__code__  # pyright: ignore[reportPrivateUsage]
+"""The code that runs a callback (3.11 to 3.15); below it on the stack is the loop."""
+
+RUN_ONCE: types.CodeType = getattr(base_events.BaseEventLoop, "_run_once").__code__  # noqa: B009
+"""The code of one turn of asyncio's loops (3.11 to 3.15)."""
 
 POLICY_SETTER = (
     "_set_event_loop_policy" if hasattr(events, "_set_event_loop_policy") else "set_event_loop_policy"
@@ -130,6 +140,17 @@ def reader_and_writer(
     keys: Mapping[Any, Any] | None = None if selector is None else selector.get_map()
     key = None if keys is None else keys.get(descriptor)  # a closed selector has no map
     return (None, None) if key is None or key.data is None else key.data
+
+
+def selector_of(loop: object) -> object | None:
+    """Return the selector that a loop asks once a turn.
+
+    `BaseSelectorEventLoop._selector` (3.11 to 3.15); other loops show none.
+
+    Args:
+        loop: any loop.
+    """
+    return getattr(loop, "_selector", None)
 
 
 def signal_handle(loop: asyncio.AbstractEventLoop, signum: int) -> asyncio.Handle | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pytest_uno.leaks.blocking.blocked_loop import BlockedLoop
 from pytest_uno.leaks.judging import FurtherDetector, Ledger
 from pytest_uno.leaks.loops.async_generators import OpenGenerators
 from pytest_uno.leaks.loops.event_loops import EventLoops
@@ -27,13 +28,16 @@ from pytest_uno.leaks.tasks.task_births import TaskBirths
 __all__ = ["make_further_detectors"]
 
 
-def make_further_detectors(sites: Sites, births: TaskBirths, ledger: Ledger) -> tuple[FurtherDetector, ...]:
+def make_further_detectors(
+    sites: Sites, births: TaskBirths, ledger: Ledger, block_ms: float = 0.0
+) -> tuple[FurtherDetector, ...]:
     """Make them: what explains other things comes before those.
 
     Args:
         sites: records the sites.
         births: knows the tasks, and the test that runs.
         ledger: takes what comes up between judgements.
+        block_ms: real milliseconds for which a callback may keep a loop from running; 0 for any number.
     """
     sockets = OpenSockets(sites, births, ledger)
     servers = OpenServers(sites, births, ledger, sockets)
@@ -58,4 +62,5 @@ def make_further_detectors(sites: Sites, births: TaskBirths, ledger: Ledger) -> 
         Threads(sites, births, origins, executors),
         Files(sites, births, origins, descriptors),
         descriptors,
+        BlockedLoop(sites, births, ledger, block_ms / 1000),
     )

@@ -60,6 +60,7 @@ class LeakDetection:
 
     Args:
         root: the folder that files are named relative to.
+        block_ms: real milliseconds for which a callback may block a loop; 0 for any number.
 
     Attributes:
         ignored: what is never reported.
@@ -79,7 +80,7 @@ class LeakDetection:
         >>> loop.close()
     """
 
-    def __init__(self, *, root: Path) -> None:
+    def __init__(self, *, root: Path, block_ms: float = 0.0) -> None:
         self.ignored = IgnoredObjects()
         self._sites = Sites(root)
         self.ledger = Ledger()
@@ -90,7 +91,7 @@ class LeakDetection:
         self._loop_errors = LoopErrors(self._sites, self._births, self.ledger)
         self._coroutines = NeverAwaited(self._sites, self.ledger)
         self._resources = OpenResources(self._sites)
-        self._further = make_further_detectors(self._sites, self._births, self.ledger)
+        self._further = make_further_detectors(self._sites, self._births, self.ledger, block_ms)
         self.contexts = next(each for each in self._further if isinstance(each, Contexts))
         self._detectors: tuple[Detector, ...] = (
             self._tasks,  # first: its grace lets the others see what is there in the end
@@ -107,9 +108,7 @@ class LeakDetection:
         self._young = YoungObjects(self._young_kinds)
         self._off_loops = (self._resources, *(each for each in self._further if not each.on_loops))
         self._holders: dict[Owner, list[object]] = {}
-        self._has_ended_fixtures = False
-        self._has_new_holders = False
-        self._has_unjudged = False
+        self._has_ended_fixtures = self._has_new_holders = self._has_unjudged = False
 
     def install(self) -> None:
         """Put the process-wide hooks in; does nothing if they are in."""

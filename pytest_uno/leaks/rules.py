@@ -183,6 +183,14 @@ RULES: Mapping[str, Rule] = MappingProxyType(
                 "put it back in a `finally`, or better hand a `loop_factory` to `asyncio.Runner`",
             ),
             Rule(
+                "UNO601",
+                "blocked-loop",
+                "a callback kept the event loop from running for too long",
+                "await an async version of the call, or hand it to `asyncio.to_thread`, a long computation to a pool "
+                "of processes",
+                level="warn",
+            ),
+            Rule(
                 "UNO901",
                 "unchecked",
                 "the harness could not check a test",

@@ -1,0 +1,1 @@
+"""UNO6xx: callbacks that keep the event loop from running."""
