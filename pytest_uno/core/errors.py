@@ -9,6 +9,10 @@ UnoError
  ├── ManagerClosedError          also a RuntimeError
  ├── ResourceError
  ├── ReadOnlyTransactionError
+ ├── SandboxError
+ │    ├── SandboxConflict
+ │    ├── SandboxEscapeError
+ │    └── TooManyQueriesError
  └── TaskLeakError
 
 UnoLeakWarning                  a UserWarning: a leak at level `warn`
@@ -33,7 +37,11 @@ __all__ = [
     "ManagerClosedError",
     "ReadOnlyTransactionError",
     "ResourceError",
+    "SandboxConflict",
+    "SandboxError",
+    "SandboxEscapeError",
     "TaskLeakError",
+    "TooManyQueriesError",
     "UnoError",
     "UnoLeakWarning",
     "compose_message",
@@ -108,6 +116,22 @@ class ResourceError(UnoError):
 
 class ReadOnlyTransactionError(UnoError):
     """A read-only transaction was asked to write."""
+
+
+class SandboxError(UnoError):
+    """The database sandbox cannot do what it was asked for."""
+
+
+class SandboxConflict(SandboxError):  # noqa: N818 - a conflict of two transactions, named as databases do
+    """Two transactions of a test want the database at once, which has one connection in the sandbox."""
+
+
+class SandboxEscapeError(SandboxError):
+    """A test has ended the sandbox's own transaction, so that what it wrote has stayed in the database."""
+
+
+class TooManyQueriesError(SandboxError):
+    """A test, or a block of it, has sent more statements than it may."""
 
 
 class TaskLeakError(UnoError):
