@@ -71,13 +71,11 @@ class Lookout:
             _running.add(self)
 
     def stop(self) -> None:
-        """End the thread, and wait for that; does nothing if there is none."""
-        if not self.is_running:
-            return
-        _running.discard(self)
+        """Let the thread end, and wait for that."""
         self._is_stopping = True
         self._ring()
-        if self._ended.acquire(timeout=_PATIENCE):
+        _running.discard(self)
+        if self.is_running and self._ended.acquire(timeout=_PATIENCE):
             self._ended.release()
             _await_exit(self._native)
 
@@ -120,8 +118,7 @@ class Lookout:
                 continue
             due = monotonic() + self._interval
             self._bell.acquire(timeout=self._interval)
-            if not self._is_stopping:
-                rounds = 0 if self._look(due) else rounds + 1
+            rounds = 0 if self._is_stopping or self._look(due) else rounds + 1
 
 
 def _await_exit(native: int | None) -> None:
