@@ -19,6 +19,7 @@ from pytest_uno.clock.descriptors import Descriptors
 from pytest_uno.clock.foreign_threads import ForeignThreads
 from pytest_uno.clock.outside_futures import OutsideFutures
 from pytest_uno.clock.reasons import Reason
+from pytest_uno.clock.subprocesses import Subprocesses
 from pytest_uno.clock.time_waits import waits_only_for_time
 
 if TYPE_CHECKING:
@@ -95,6 +96,11 @@ class OutsideWork:
         """The descriptors that are watched."""
         return Descriptors()
 
+    @functools.cached_property
+    def subprocesses(self) -> Subprocesses:
+        """The running processes that have a protocol of their own."""
+        return Subprocesses()
+
     def reasons(self, now: float, budgets: Budgets) -> list[Reason]:
         """Ask every source.
 
@@ -111,7 +117,13 @@ class OutsideWork:
             reasons += self.futures.late_answers(look)
             reasons += self.datagrams.reasons(look)
             reasons += self.descriptors.reasons(look)
+            reasons += self.subprocesses.reasons(look)
             self.is_noted = bool(
-                self.holds or self.futures or self.connections or self.datagrams or self.descriptors
+                self.holds
+                or self.futures
+                or self.connections
+                or self.datagrams
+                or self.descriptors
+                or self.subprocesses
             )
         return reasons

@@ -51,6 +51,7 @@ from pytest_uno.clock.failure import RunFailure
 from pytest_uno.clock.future_kinds import DURABLE, KINDS, kind_of
 from pytest_uno.clock.outside_work import OutsideWork
 from pytest_uno.clock.selector import VirtualSelector
+from pytest_uno.clock.subprocesses import SubprocessLoop
 from pytest_uno.clock.timers import COARSE, NANOSECOND, Timer, moment_after, resolution_at
 from pytest_uno.clock.virtual_clock import VirtualClock
 from pytest_uno.core.errors import compose_message
@@ -77,7 +78,7 @@ _NAN_TIMER = compose_message(
 )
 
 
-class VirtualEventLoop(asyncio.SelectorEventLoop):
+class VirtualEventLoop(SubprocessLoop):
     """An event loop on virtual time: sleeping takes no time, and time-outs are exact.
 
     Must be used like every asyncio loop: in one thread. Works without pytest.
