@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import weakref
+from types import CodeType
 
 from pytest_uno.clock.await_chain import waiting_frames
 from pytest_uno.clock.awaiters import awaiters
@@ -17,6 +19,12 @@ from pytest_uno.leaks.tasks.task_births import AUTOMATIC_NAME, AnyTask, TaskBirt
 __all__ = ["PendingTasks"]
 
 _NOBODY = OwnerInfo("session", "", "session")
+
+_OF_LOOPS = {"_shutdown_process_pool_on_exit": "/anyio/_backends/_asyncio.py"}
+"""Functions, and their files, of tasks that a library keeps for as long as the loop runs, and that no user can end.
+
+anyio's waits for the end of the loop, whose closing cancels it, to end the processes of `anyio.to_process`.
+"""
 
 
 class PendingTasks:
@@ -77,7 +85,11 @@ class PendingTasks:
         self._ledger.record(self._births.owner(task), finding)
 
     def _is_judged(self, task: AnyTask, judgement: Judgement) -> bool:
-        return task not in self._exempt and judgement.concerns(self._births.owner(task))
+        return (
+            task not in self._exempt
+            and judgement.concerns(self._births.owner(task))
+            and not _is_of_loop(self._births.coroutine(task))
+        )
 
     def _suspect(self, task: AnyTask, awaiter: AnyTask | None) -> Suspect:
         def describe(owner: OwnerInfo) -> Finding:
@@ -96,6 +108,13 @@ class PendingTasks:
             self._births.adopt(task, owner)
 
         return Suspect(task, self._births.owner(task), describe, adopt)
+
+
+def _is_of_loop(coroutine: object) -> bool:
+    code: CodeType | None = getattr(coroutine, "cr_code", None)
+    if code is None or (file := _OF_LOOPS.get(code.co_name)) is None:
+        return False
+    return code.co_filename.replace(os.sep, "/").endswith(file)
 
 
 def _age(task: AnyTask) -> tuple[int, str]:
