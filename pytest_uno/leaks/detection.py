@@ -30,7 +30,7 @@ from pytest_uno.leaks.loops.loop_errors import LoopErrors
 from pytest_uno.leaks.model import Finding, OwnerInfo, with_place
 from pytest_uno.leaks.owners import Owner
 from pytest_uno.leaks.retention import find_retained, walk
-from pytest_uno.leaks.settling import reap
+from pytest_uno.leaks.settling import reap, settle_in_threads
 from pytest_uno.leaks.sites import Sites
 from pytest_uno.leaks.state.contexts import Contexts
 from pytest_uno.leaks.state.resources import OpenResources
@@ -327,11 +327,7 @@ class LeakDetection:
         found = self._young.find()
         if not found:
             return []
-        refs = [
-            weakref.ref(thing)
-            for thing in found
-            if self._coroutines.is_candidate(thing) or self._exceptions.is_candidate(thing)
-        ]
+        refs = [weakref.ref(thing) for thing in found if self._is_candidate(thing)]
         if not refs:
             return []
         found.clear()
@@ -339,7 +335,10 @@ class LeakDetection:
         survivors = [thing for ref in refs if (thing := ref()) is not None]
         # A coroutine that a task runs, or holds to run it later, is the task's business.
         held = find_retained(survivors, {"tasks": self._running_coroutines(loop)})
-        return [thing for thing in survivors if id(thing) not in held]
+        return settle_in_threads([thing for thing in survivors if id(thing) not in held], self._is_candidate)
+
+    def _is_candidate(self, thing: object) -> bool:
+        return self._coroutines.is_candidate(thing) or self._exceptions.is_candidate(thing)
 
     def _without_retained(self, judgement: Judgement, suspects: list[Suspect]) -> list[Suspect]:
         roots = self._live_values(judgement)

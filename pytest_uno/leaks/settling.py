@@ -9,6 +9,7 @@ real speed meanwhile: what sleeps for a millisecond in its cleanup ends as it wo
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
@@ -16,7 +17,7 @@ from typing import Any, TypeVar
 from pytest_uno.clock.virtual_loop import VirtualEventLoop
 from pytest_uno.leaks.asyncio_internals import forget_exception, forget_pending
 
-__all__ = ["can_turn", "reap", "settle", "settle_by_turns", "settle_in_time", "turn"]
+__all__ = ["can_turn", "reap", "settle", "settle_by_turns", "settle_in_threads", "settle_in_time", "turn"]
 
 T = TypeVar("T")
 
@@ -142,6 +143,29 @@ def settle_in_time(
             turn(loop)
         found = suspects()
     return found
+
+
+def settle_in_threads(
+    things: list[T], is_suspect: Callable[[T], bool], *, sleep: Callable[[float], None] = time.sleep
+) -> list[T]:
+    """Give suspects a moment of real time if there are other threads: one may be about to use what it has just made.
+
+    No loop is run. Costs nothing without a suspect.
+
+    Args:
+        things: the suspects.
+        is_suspect: says whether one of them still is; asked again and again.
+        sleep: sleeps in real time.
+
+    Returns:
+        Those that are suspects still.
+    """
+    naps = round(_GRACE / _NAP)
+    while things and naps and threading.active_count() > 1:
+        sleep(_NAP)
+        naps -= 1
+        things = [thing for thing in things if is_suspect(thing)]
+    return things
 
 
 def reap(

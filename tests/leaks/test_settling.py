@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 
 import pytest
 
 from pytest_uno.clock import VirtualEventLoop
-from pytest_uno.leaks.settling import can_turn, reap, settle
+from pytest_uno.leaks.settling import can_turn, reap, settle, settle_in_threads
 
 
 def test_a_closed_loop_is_left_alone() -> None:
@@ -84,3 +85,22 @@ def test_what_is_being_cancelled_gets_a_moment_of_the_loops_time(
     assert left == ([task] if seconds > 1 else [])
     assert reap(loop, left) == []
     loop.close()
+
+
+def test_what_another_thread_makes_gets_a_moment() -> None:
+    parked = threading.Event()
+    thread = threading.Thread(target=parked.wait)
+    thread.start()
+    naps: list[float] = []
+    assert settle_in_threads(
+        ["used", "kept"], lambda thing: thing == "kept" or len(naps) < 3, sleep=naps.append
+    ) == ["kept"]
+    assert 0.01 < sum(naps) < 0.1
+    parked.set()
+    thread.join()
+
+
+def test_without_a_suspect_nobody_waits() -> None:
+    naps: list[float] = []
+    assert settle_in_threads([], bool, sleep=naps.append) == []
+    assert naps == []
