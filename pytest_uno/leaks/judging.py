@@ -7,7 +7,7 @@ import asyncio
 import dataclasses
 import gc
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from pytest_uno.leaks.hook_table import Hook
 from pytest_uno.leaks.model import Finding, OwnerInfo, with_place
@@ -196,22 +196,31 @@ class FurtherDetector(Detector):
         """Let go of everything: the run is over."""
 
 
+class _Entry(NamedTuple):
+    owner: Owner | None
+    finding: Finding
+    is_settled: Callable[[], bool] | None = None
+
+
 class Ledger:
     """Findings that came up by themselves, at a moment when nobody judged."""
 
     def __init__(self) -> None:
-        self._entries: list[tuple[Owner | None, Finding]] = []
+        self._entries: list[_Entry] = []
 
-    def record(self, owner: Owner | None, finding: Finding) -> None:
+    def record(
+        self, owner: Owner | None, finding: Finding, *, is_settled: Callable[[], bool] | None = None
+    ) -> None:
         """Note a finding.
 
         Args:
             owner: whose it is; None if that is unknown.
             finding: the finding; its owner is filled in here.
+            is_settled: says, when the finding is about to be reported, that it is none any more.
         """
         if owner is not None:
             finding = dataclasses.replace(finding, owner=OwnerInfo.of(owner))
-        self._entries.append((owner, finding))
+        self._entries.append(_Entry(owner, finding, is_settled))
 
     def take(self, judgement: Judgement) -> list[Finding]:
         """Remove and return the findings that a judgement is about.
@@ -222,14 +231,15 @@ class Ledger:
         if not self._entries:
             return []
         taken: list[Finding] = []
-        kept: list[tuple[Owner | None, Finding]] = []
-        for owner, finding in self._entries:
+        kept: list[_Entry] = []
+        for entry in self._unsettled():
+            owner, finding = entry.owner, entry.finding
             if owner is None:
                 taken.append(dataclasses.replace(finding, owner=OwnerInfo.of(judgement.owner)))
             elif owner.ended or owner is judgement.owner:
                 taken.append(finding)
             else:
-                kept.append((owner, finding))
+                kept.append(entry)
         self._entries = kept
         return taken
 
@@ -240,21 +250,24 @@ class Ledger:
             owner: the owner; what has none is its.
         """
         return [
-            with_place(dataclasses.replace(finding, owner=OwnerInfo.of(owner)))
-            for whose, finding in self._entries
-            if whose is None or whose is owner
+            with_place(dataclasses.replace(entry.finding, owner=OwnerInfo.of(owner)))
+            for entry in self._unsettled()
+            if entry.owner is None or entry.owner is owner
         ]
 
     def forget_ended_tests(self) -> None:
         """Drop what belongs to tests that are over: for want of a judge of their own."""
         self._entries = [
-            (owner, finding)
-            for owner, finding in self._entries
-            if owner is None or owner.kind != "test" or not owner.ended
+            entry
+            for entry in self._entries
+            if entry.owner is None or entry.owner.kind != "test" or not entry.owner.ended
         ]
 
     def take_all(self) -> list[Finding]:
         """Remove and return all findings."""
-        taken = [finding for _, finding in self._entries]
+        taken = [entry.finding for entry in self._unsettled()]
         self._entries = []
         return taken
+
+    def _unsettled(self) -> list[_Entry]:
+        return [entry for entry in self._entries if entry.is_settled is None or not entry.is_settled()]

@@ -6,7 +6,9 @@ the loop logs them and goes on, and a test passes all the same.
 
 from __future__ import annotations
 
+import functools
 import re
+from types import TracebackType
 from typing import Any
 
 from pytest_uno.leaks.asyncio_internals import callback_of, context_of
@@ -90,5 +92,14 @@ class LoopErrors:
             owner=OwnerInfo("session", "", "session"),
             details=traceback_text(exc),
         )
-        self._ledger.record(self.owner_of(context), finding)
+        # What a callback raises goes no further. What a library hands over may be the exception of a task, which
+        # raises it again for whoever awaits the task later: then it is not the handler alone that saw it.
+        is_settled = (
+            None if callback is not None else functools.partial(_was_raised_again, exc, exc.__traceback__)
+        )
+        self._ledger.record(self.owner_of(context), finding, is_settled=is_settled)
         return True
+
+
+def _was_raised_again(exc: Exception, traceback: TracebackType | None) -> bool:
+    return exc.__traceback__ is not traceback
