@@ -1,0 +1,1 @@
+"""Templates: databases that are prepared once and copied for the tests."""
