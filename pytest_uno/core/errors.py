@@ -15,6 +15,7 @@ UnoError
  │    └── TooManyQueriesError
  └── TaskLeakError
 
+SandboxWarning                  a UserWarning: something that a database sandbox cannot show
 UnoLeakWarning                  a UserWarning: a leak at level `warn`
 
 Wrong arguments stay `TypeError`, `ValueError` or `RuntimeError`, with a message of the same shape.
@@ -40,6 +41,7 @@ __all__ = [
     "SandboxConflict",
     "SandboxError",
     "SandboxEscapeError",
+    "SandboxWarning",
     "TaskLeakError",
     "TooManyQueriesError",
     "UnoError",
@@ -144,6 +146,10 @@ class TaskLeakError(UnoError):
     def __init__(self, message: str, tasks: Iterable[asyncio.Task[Any]] = ()) -> None:
         super().__init__(message)
         self.tasks: tuple[asyncio.Task[Any], ...] = tuple(tasks)
+
+
+class SandboxWarning(UserWarning):
+    """A test does something with its database that one connection in one transaction cannot show."""
 
 
 class UnoLeakWarning(UserWarning):

@@ -1,0 +1,148 @@
+"""The face of a dialect: how to begin and end the outer transaction, and what a database does differently."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pytest_uno.core.errors import SandboxEscapeError, compose_message
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from sqlalchemy import Dialect
+
+    from pytest_uno.database.sandbox.checkout import Checkout
+
+__all__ = ["GUARD", "SandboxDialect", "escape_error"]
+
+GUARD = "uno_guard"
+"""The savepoint that is there at the end of a test unless somebody has ended the outer transaction."""
+
+
+class SandboxDialect:
+    """One kind of database. The real connection is SQLAlchemy's adapter of a DBAPI connection.
+
+    Methods that are no coroutine functions must be called in a greenlet of SQLAlchemy.
+
+    Args:
+        dialect: SQLAlchemy's dialect.
+
+    Attributes:
+        reads_need_savepoint: a statement that fails makes the transaction unusable until it is rolled back.
+        ddl_commits: DDL ends the transaction.
+        has_named_levels: the driver's isolation level for autocommit is the name "autocommit", not None.
+        is_loop_bound: a connection can be used in the event loop that opened it only.
+    """
+
+    reads_need_savepoint: ClassVar[bool] = False
+    ddl_commits: ClassVar[bool] = False
+    is_loop_bound: ClassVar[bool] = True
+    has_named_levels: ClassVar[bool] = False
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.dialect = dialect
+
+    def begin(self, real: Any, info: dict[Any, Any]) -> None:
+        """Begin the outer transaction and set the guard savepoint.
+
+        Args:
+            real: the real connection, outside of a transaction.
+            info: what may be remembered of it; lives as long as the connection.
+        """
+        raise NotImplementedError
+
+    def end(self, real: Any) -> None:
+        """Roll the outer transaction back and leave the connection as it was before `begin`.
+
+        Args:
+            real: the real connection.
+
+        Raises:
+            SandboxEscapeError: the guard savepoint is gone.
+        """
+        raise NotImplementedError
+
+    async def control(self, real: Any, *statements: str) -> None:
+        """Send statements that control savepoints, past SQLAlchemy.
+
+        Args:
+            real: the real connection.
+            statements: what to send, in one go where the driver can.
+        """
+        for statement in statements:
+            await real.driver_connection.execute(statement)
+
+    def check_constraints(self, real: Any, checkout: Checkout) -> None:
+        """Check the constraints that a real COMMIT would check.
+
+        Args:
+            real: the real connection.
+            checkout: whose transaction is about to be committed.
+
+        Raises:
+            Exception: the driver's error for a constraint that does not hold.
+        """
+
+    def after_commit(self, checkout: Checkout) -> Collection[str]:
+        """Return the statements that put back what ends with a transaction.
+
+        Args:
+            checkout: whose transaction was committed.
+        """
+        return ()
+
+    def note(self, checkout: Checkout, sql: str) -> None:
+        """Note what a statement that reads or changes settings does beyond its result.
+
+        Args:
+            checkout: who sends it.
+            sql: its text.
+        """
+
+    def note_schema(self) -> None:
+        """Note that the schema changes, for the rest of the test."""
+
+    def switch(self, real_settings: dict[str, str], checkout: Checkout | None) -> Collection[str]:
+        """Return the statements that give the connection the settings of its next user.
+
+        Args:
+            real_settings: the settings in force; to be brought up to date.
+            checkout: the next user; None for nobody.
+        """
+        return ()
+
+    def lost_savepoint(self, error: BaseException) -> bool:
+        """Say whether an error means that a savepoint of ours does not exist any more.
+
+        Args:
+            error: what the driver raised.
+        """
+        return False
+
+    def reset_sequences(self, real: Any) -> None:
+        """Let every sequence begin anew.
+
+        Args:
+            real: the real connection, in the outer transaction.
+        """
+
+
+def escape_error(cause: BaseException | None = None) -> SandboxEscapeError:
+    """Return the error for an outer transaction that somebody has ended.
+
+    Args:
+        cause: what showed it.
+    """
+    error = SandboxEscapeError(
+        compose_message(
+            "the sandbox's transaction was ended inside the test, so what the test wrote before may have stayed "
+            "in the database",
+            cause="commit(), rollback() or executescript() of the driver's own connection, or a statement that commits "
+            "by itself",
+            fix="end transactions through SQLAlchemy, or give this test a database of its own: "
+            "uno_async(db='snapshot')",
+            anchor="sandbox-escape",
+        )
+    )
+    error.__cause__ = cause
+    return error

@@ -1,0 +1,405 @@
+"""The way of each statement to the one real connection, and the savepoints that stand for transactions.
+
+Must be used in greenlets of SQLAlchemy; only what is asynchronous here is not.
+
+A checkout gets a savepoint with its first statement that needs one. Its commit releases that, its rollback goes back to
+it. Savepoints form a stack, so only the innermost transaction may be used; one that has only read loses its savepoint
+when another one comes along, and gets a new one when it is used again, with those that the application has set in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.util import await_only
+
+from pytest_uno.core.errors import SandboxError, SandboxEscapeError, SandboxWarning, compose_message
+from pytest_uno.core.uninterrupted import await_uninterrupted
+from pytest_uno.database.dialects.base import escape_error
+from pytest_uno.database.records import Outcome, shorten
+from pytest_uno.database.sandbox.admission import Admission
+from pytest_uno.database.sandbox.checkout import Checkout, SentStatement
+from pytest_uno.database.statements import ParsedStatement, StatementKind, parse_statement
+
+if TYPE_CHECKING:
+    from pytest_uno.database.dialects.base import SandboxDialect
+    from pytest_uno.database.sandbox.journal import Journal
+
+__all__ = ["Wire"]
+
+_SNAPSHOT = "give the test a database of its own: uno_async(db='snapshot')"
+
+
+class Wire:
+    """The real connection of one sandbox, and everything that goes over it.
+
+    Args:
+        dialect: what this kind of database does differently.
+        admission: who may use it.
+        journal: where statements and transactions are noted.
+
+    Attributes:
+        real: SQLAlchemy's adapter of the real connection, once it is open.
+        is_closed: the test has ended.
+        escape: set once somebody is seen to have ended the outer transaction.
+        collected: checkouts that the garbage collector has taken.
+        has_named_levels: the driver's level for autocommit is a name, not None.
+    """
+
+    def __init__(self, dialect: SandboxDialect, admission: Admission, journal: Journal) -> None:
+        self.real: Any = None
+        self.is_closed = False
+        self.escape: SandboxEscapeError | None = None
+        self.collected: list[Checkout] = []
+        self.has_named_levels = dialect.has_named_levels
+        self._orphans: list[Checkout] = []
+        self._dialect = dialect
+        self._admission = admission
+        self._journal = journal
+        self._names = itertools.count(1)
+        self._real_settings: dict[str, str] = {}
+
+    # -- statements
+    def run(self, checkout: Checkout, call: Callable[..., Any], sql: Any, arguments: tuple[Any, ...]) -> Any:
+        """Run one statement.
+
+        Args:
+            checkout: who sends it.
+            call: the method of the driver's cursor.
+            sql: the statement; not always a string.
+            arguments: the further arguments of `call`.
+
+        Raises:
+            SandboxConflict: another transaction is in the way.
+            SandboxError: the test has ended, or the statement cannot be undone.
+        """
+        text = sql if isinstance(sql, str) else str(sql)
+        statement = parse_statement(text)
+        if self.is_closed:
+            raise self.late_error(text)
+        if not statement.is_plain and self._run_special(checkout, statement, text):
+            return None
+        self._enter(checkout, statement, text)
+        try:
+            result = call(sql, *arguments)
+        except BaseException:
+            checkout.has_failed = True
+            raise
+        else:
+            if statement.savepoint is not None:
+                _follow_savepoints(checkout, statement)
+        finally:
+            checkout.is_busy = False
+            self._admission.leave()
+        if checkout.is_autocommit and not checkout.in_block and statement.is_query:
+            self.finish(checkout, "commit")
+        return result
+
+    def fetch(self, checkout: Checkout, call: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        """Fetch rows of a cursor that lives in the database.
+
+        Args:
+            checkout: whose cursor it is.
+            call: the method of the driver's cursor.
+            arguments: its arguments.
+        """
+        if self.is_closed:
+            raise self.late_error(checkout.last_sql)
+        self._take_wire(checkout)
+        try:
+            return call(*arguments)
+        finally:
+            checkout.is_busy = False
+            self._admission.leave()
+
+    def _enter(self, checkout: Checkout, statement: ParsedStatement, text: str) -> None:
+        site = self._journal.frames.capture()
+        checkout.last_sql, checkout.last_site = text, site
+        self._take_wire(checkout)
+        try:
+            dialect = self._dialect
+            if (
+                self._orphans
+                or self._real_settings
+                or checkout.settings
+                or (
+                    checkout.savepoint is None
+                    and (
+                        dialect.reads_need_savepoint
+                        or statement.is_exclusive
+                        or statement.savepoint is not None
+                    )
+                )
+                or self._admission.stack[-1:] not in ([], [checkout])
+            ):
+                await_only(self._prepare(checkout, statement))
+        except BaseException:
+            checkout.is_busy = False
+            self._admission.leave()
+            raise
+        if statement.is_exclusive:
+            checkout.is_exclusive = True
+            if statement.writes:
+                checkout.writes += 1
+                checkout.tables.update(dict.fromkeys(statement.tables))
+                if statement.kind is StatementKind.DDL:
+                    dialect.note_schema()
+        else:
+            dialect.note(checkout, text)
+        if statement.is_query:
+            self._journal.note_statement(
+                checkout,
+                SentStatement(text, statement.kind.value, site, checkout.task_name, checkout.number),
+            )
+
+    def _take_wire(self, checkout: Checkout, *, ends: bool = False) -> None:
+        task = _current_task()
+        if checkout.is_busy:
+            self._admission.refuse_second_task(checkout, task)
+        checkout.is_busy = True
+        try:
+            if not self._admission.try_enter(checkout, task, ends=ends):
+                await_only(self._admission.wait_turn(checkout, task, ends=ends))
+        except BaseException:
+            checkout.is_busy = False
+            raise
+        if task is not checkout.task or not checkout.task_name:
+            checkout.task = task
+            checkout.task_name = "" if task is None else task.get_name()
+
+    async def _prepare(self, checkout: Checkout, statement: ParsedStatement) -> None:
+        """Give a checkout that has the wire the innermost savepoint, if it needs one."""
+        await self._end_orphans()
+        statements = list(self._dialect.switch(self._real_settings, checkout))
+        stack = self._admission.stack
+        while stack and stack[-1] is not checkout and not stack[-1].is_exclusive:
+            statements += _give_way(stack.pop())
+        needed = self._dialect.reads_need_savepoint or statement.is_exclusive
+        if checkout.savepoint is None and (needed or statement.savepoint is not None):
+            checkout.savepoint = f"uno_{next(self._names)}"
+            stack.append(checkout)
+            names = [checkout.savepoint, *checkout.savepoints]
+            statements += [f"SAVEPOINT {_quote(name)}" for name in names]
+        if statements:
+            await self._control(*statements)
+
+    def _run_special(self, checkout: Checkout, statement: ParsedStatement, text: str) -> bool:
+        """Do what is not simply sent; False if it is to be sent after all."""
+        kind = statement.kind
+        if kind in (StatementKind.COMMIT, StatementKind.ROLLBACK):
+            await_only(asyncio.sleep(0))  # SQLAlchemy insists that something is awaited
+            self.finish(checkout, "commit" if kind is StatementKind.COMMIT else "rollback")
+            return True
+        if kind is StatementKind.BEGIN:
+            await_only(asyncio.sleep(0))
+            checkout.in_block = True
+            return True
+        if kind is StatementKind.BEGIN_WRITE:
+            self._enter(checkout, statement, text)
+            checkout.in_block = True
+            checkout.is_busy = False
+            self._admission.leave()
+            return True
+        if kind is StatementKind.TWO_PHASE:
+            raise two_phase_error(text)
+        if kind is StatementKind.DDL and self._dialect.ddl_commits:
+            raise SandboxError(
+                compose_message(
+                    f"this database commits by itself with DDL, so the sandbox could not undo it: {shorten(text)}",
+                    fix=f"make the schema before the tests (uno_db_schema), or {_SNAPSHOT}",
+                    anchor="sandbox-ddl",
+                )
+            )
+        if kind is StatementKind.NOTIFY:
+            warn_of_limit(f"{shorten(text)}: nobody is notified before a real COMMIT, which never comes")
+        if statement.savepoint is not None and checkout.savepoint is None:
+            return _keep_savepoint(checkout, statement)
+        return False
+
+    # -- the end of a transaction
+    def finish(self, checkout: Checkout, outcome: Outcome) -> None:
+        """End the transaction of a checkout; does nothing if it has none.
+
+        Args:
+            checkout: whose.
+            outcome: "commit", "rollback" or "terminate".
+
+        Raises:
+            SandboxConflict: a transaction that is nested in it has uncommitted writes.
+            Exception: the driver's error for a constraint that does not hold at a commit.
+        """
+        if self.is_closed:
+            return
+        try:
+            if checkout.savepoint is not None:
+                if outcome == "terminate":
+                    checkout.is_busy = False  # its call was interrupted, or it would not be given up
+                self._take_wire(checkout, ends=True)
+                try:
+                    if checkout.savepoint is not None:
+                        outcome = self._finish_on_wire(checkout, outcome)
+                finally:
+                    checkout.is_busy = False
+                    self._admission.leave()
+        except BaseException:
+            if checkout.savepoint is None:
+                self._journal.note_end(checkout, "failed" if outcome == "commit" else outcome)
+            raise
+        self._journal.note_end(checkout, outcome)
+
+    def _finish_on_wire(self, checkout: Checkout, outcome: Outcome) -> Outcome:
+        holder = self._admission.holder()
+        stack = self._admission.stack
+        if holder is not None and stack.index(holder) > stack.index(checkout):
+            self._admission.refuse_outer(checkout, holder)
+        if outcome == "commit" and checkout.writes:
+            try:
+                self._dialect.check_constraints(self.real, checkout)
+            except BaseException:
+                await_only(self._end_savepoint(checkout, "rollback"))
+                raise
+        return await_only(self._end_savepoint(checkout, outcome))
+
+    def abandon(self, checkout: Checkout) -> None:
+        """Take note that nobody can end a transaction any more; needs no greenlet.
+
+        Args:
+            checkout: whose it was.
+        """
+        if checkout not in self.collected:
+            self.collected.append(checkout)
+            if not self.is_closed:
+                self._orphans.append(checkout)
+                checkout.is_exclusive = False
+                checkout.has_failed = True
+                self._admission.pass_on()
+
+    async def _end_orphans(self) -> None:
+        while self._orphans:
+            checkout = self._orphans.pop()
+            if checkout.savepoint is not None:
+                await self._end_savepoint(checkout, "terminate")
+            self._journal.note_end(checkout, "terminate")
+
+    def end(self) -> None:
+        """End the outer transaction.
+
+        Raises:
+            SandboxEscapeError: somebody else has ended it.
+        """
+        statements = self._dialect.switch(self._real_settings, None)
+        if statements:
+            await_only(self._dialect.control(self.real, *statements))
+        self._dialect.end(self.real)
+
+    async def _end_savepoint(self, checkout: Checkout, outcome: Outcome) -> Outcome:
+        stack = self._admission.stack
+        statements = list(self._dialect.switch(self._real_settings, checkout))
+        while stack and stack[-1] is not checkout:
+            statements += _give_way(stack.pop())
+        if stack:
+            stack.pop()
+        name, checkout.savepoint = checkout.savepoint, None
+        release, back = f"RELEASE SAVEPOINT {name}", f"ROLLBACK TO SAVEPOINT {name}"
+        if outcome != "commit":
+            await self._control(*statements, back, release)
+            return outcome
+        try:
+            await self._control(*statements, release, *self._dialect.after_commit(checkout))
+        except Exception:
+            if not checkout.has_failed or self.escape is not None:
+                raise
+            # As the database itself: COMMIT of a transaction in which something has failed is a ROLLBACK.
+            await self._control(back, release)
+            return "rollback"
+        return "commit"
+
+    async def _control(self, *statements: str) -> None:
+        try:
+            await await_uninterrupted(self._dialect.control(self.real, *statements))
+        except Exception as error:
+            if not self._dialect.lost_savepoint(error):
+                raise
+            self._admission.stack.clear()
+            self.escape = escape_error(error)
+            raise self.escape from error
+
+    def late_error(self, text: str) -> SandboxError:
+        return SandboxError(
+            compose_message(
+                f"the database is used after the test had ended: {shorten(text)}",
+                cause="a background task or a session has outlived the test",
+                fix="await or cancel what the test has started, and close its sessions",
+                anchor="sandbox-late",
+            )
+        )
+
+
+def two_phase_error(text: str) -> SandboxError:
+    """Return the error for a transaction in two phases.
+
+    Args:
+        text: the statement, or the name of the method.
+    """
+    return SandboxError(
+        compose_message(
+            f"a transaction in two phases cannot be undone by the sandbox: {shorten(text)}",
+            fix=_SNAPSHOT,
+            anchor="sandbox-limits",
+        )
+    )
+
+
+def warn_of_limit(what: str) -> None:
+    """Warn of something that one connection in one transaction cannot show.
+
+    Args:
+        what: what it is.
+    """
+    warnings.warn(compose_message(what, fix=_SNAPSHOT, anchor="sandbox-limits"), SandboxWarning, stacklevel=2)
+
+
+def _current_task() -> asyncio.Task[Any] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
+
+
+def _give_way(checkout: Checkout) -> list[str]:
+    """Return what takes the savepoint from a transaction that has only read."""
+    name, checkout.savepoint = checkout.savepoint, None
+    back = [f"ROLLBACK TO SAVEPOINT {name}"] if checkout.has_failed else []
+    checkout.has_failed = False
+    return [*back, f"RELEASE SAVEPOINT {name}"]
+
+
+def _quote(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _keep_savepoint(checkout: Checkout, statement: ParsedStatement) -> bool:
+    """Note a savepoint of a transaction that has none itself so far; False if the database must say what is wrong."""
+    if statement.kind is not StatementKind.SAVEPOINT and statement.savepoint not in checkout.savepoints:
+        return False
+    await_only(asyncio.sleep(0))
+    _follow_savepoints(checkout, statement)
+    return True
+
+
+def _follow_savepoints(checkout: Checkout, statement: ParsedStatement) -> None:
+    name = statement.savepoint
+    assert name is not None
+    if statement.kind is StatementKind.SAVEPOINT:
+        checkout.savepoints.append(name)
+        return
+    with contextlib.suppress(ValueError):
+        at = len(checkout.savepoints) - 1 - checkout.savepoints[::-1].index(name)
+        del checkout.savepoints[at + (statement.kind is StatementKind.ROLLBACK_TO) :]
+    if statement.kind is StatementKind.ROLLBACK_TO:
+        checkout.has_failed = False

@@ -1,0 +1,86 @@
+"""Every private name of SQLAlchemy that the sandbox uses, with the reason.
+
+Public ways were tried first: a pool made with a `creator` fires the `connect` listeners for each connection it hands
+out, and `PRAGMA foreign_keys` of such a listener is ignored inside a transaction.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, cast
+
+from sqlalchemy import Dialect
+from sqlalchemy.pool import Pool
+from sqlalchemy.pool.base import _ConnectionRecord  # pyright: ignore[reportPrivateUsage]
+
+__all__ = [
+    "begins_in_autocommit",
+    "dialect_of",
+    "is_abandoned",
+    "make_record",
+    "options_like",
+    "resets_with_commit",
+]
+
+
+def begins_in_autocommit(dialect: Dialect) -> bool:
+    """Say whether an engine was made with `isolation_level="AUTOCOMMIT"`.
+
+    That is set on the real connection when it is opened; there is no public way to ask for it.
+
+    Args:
+        dialect: the engine's dialect.
+    """
+    return getattr(dialect, "_on_connect_isolation_level", None) == "AUTOCOMMIT"
+
+
+def make_record(pool: Pool, connection: object) -> Any:
+    """Return an entry of a pool that hands out a connection, without the `connect` event.
+
+    The real connection has had that event; the facade that stands for it must not have it again.
+
+    Args:
+        pool: the pool.
+        connection: what stands for the DBAPI connection.
+    """
+    record = _ConnectionRecord(pool, connect=False)
+    record.dbapi_connection = cast("Any", connection)
+    record.starttime = time.time()
+    return record
+
+
+def dialect_of(pool: Pool) -> Dialect:
+    """Return the dialect that a pool works for; `Engine.dialect` may be another object for a replaced pool.
+
+    Args:
+        pool: the pool.
+    """
+    return cast("Dialect", pool._dialect)  # pyright: ignore[reportPrivateUsage]
+
+
+def options_like(pool: Pool) -> dict[str, Any]:
+    """Return the arguments that let a new pool fire the listeners of another one.
+
+    Args:
+        pool: the other pool.
+    """
+    return {"dialect": dialect_of(pool), "_dispatch": pool.dispatch}
+
+
+def resets_with_commit(pool: Pool) -> bool:
+    """Say whether a pool commits what a returned connection has left open.
+
+    Args:
+        pool: the pool.
+    """
+    return getattr(pool._reset_on_return, "name", None) == "reset_commit"  # pyright: ignore[reportPrivateUsage]
+
+
+def is_abandoned(record: Any) -> bool:
+    """Say whether the garbage collector has taken what was checked out with an entry.
+
+    Args:
+        record: the entry, from `make_record`.
+    """
+    reference = record.fairy_ref
+    return reference is not None and reference() is None
