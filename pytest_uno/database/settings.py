@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -13,6 +12,8 @@ Mode: TypeAlias = Literal["rollback", "snapshot", "off"]
 
 def new_run_id() -> str:
     """Return a name for one run, six characters that every database accepts in a name."""
+    import secrets  # the options of every run are read through this module
+
     return secrets.token_hex(3)
 
 
