@@ -6,8 +6,8 @@ the loop logs them and goes on, and a test passes all the same.
 
 from __future__ import annotations
 
-import functools
 import re
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -94,12 +94,15 @@ class LoopErrors:
         )
         # What a callback raises goes no further. What a library hands over may be the exception of a task, which
         # raises it again for whoever awaits the task later: then it is not the handler alone that saw it.
-        is_settled = (
-            None if callback is not None else functools.partial(_was_raised_again, exc, exc.__traceback__)
-        )
+        is_settled = None if callback is not None else partial(self._has_reached_user, exc, exc.__traceback__)
         self._ledger.record(self.owner_of(context), finding, is_settled=is_settled)
         return True
 
-
-def _was_raised_again(exc: Exception, traceback: TracebackType | None) -> bool:
-    return exc.__traceback__ is not traceback
+    def _has_reached_user(self, exc: Exception, known: TracebackType | None) -> bool:
+        """Say whether an exception was raised again since, in code of the user's; a library may only swallow it."""
+        raised = exc.__traceback__
+        while raised is not None and raised is not known:
+            if self._sites.is_user(raised.tb_frame.f_code.co_filename):
+                return True
+            raised = raised.tb_next
+        return False

@@ -9,6 +9,14 @@ from typing import Any
 
 import pytest
 
+COLLECTOR = """
+async def collect(task):
+    try:
+        await task
+    except Exception:
+        pass
+"""
+
 
 class JobError(Exception):
     pass
@@ -51,16 +59,32 @@ def test_an_error_that_the_test_caught_later(bench: Any) -> None:
     assert bench.run_test(test) == []
 
 
-def test_a_callback_that_raises_what_was_seen_before(bench: Any) -> None:
+def test_an_error_that_only_a_library_caught_later(bench: Any) -> None:
     async def test() -> None:
-        loop = asyncio.get_running_loop()
+        job = Job()
+        await asyncio.sleep(0.01)
+        # One that collects what has failed, as a job scheduler does.
+        collecting: dict[str, Any] = {}
+        exec(compile(COLLECTOR, asyncio.__file__, "exec"), collecting)
+        await collecting["collect"](job.task)
+
+    assert rules(bench.run_test(test)) == ["UNO104"]
+
+
+def test_a_callback_that_raises_beside_an_error_that_was_caught(bench: Any) -> None:
+    def fail() -> None:
+        raise KeyError("no such price")
+
+    async def test() -> None:
         job = Job()
         with pytest.raises(JobError):
             await job.task
-        loop.call_soon(job.task.result)
+        asyncio.get_running_loop().call_soon(fail)
         await asyncio.sleep(0.01)
 
-    assert rules(bench.run_test(test)) == ["UNO104"]
+    assert [finding.subject for finding in bench.run_test(test)] == [
+        f"KeyError in callback {fail.__qualname__}()"
+    ]
 
 
 def test_the_error_is_let_go_of(bench: Any) -> None:
