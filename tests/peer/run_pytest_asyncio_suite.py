@@ -1,6 +1,6 @@
 """Run pytest-asyncio's own suite with pytest-uno loaded and without it: every test must end the same way.
 
-Run: python tests/peer/run_pytest_asyncio_suite.py [WORK_DIRECTORY]     (or `tox run -e peer`)
+Run: python -m tests.peer.run_pytest_asyncio_suite [WORK_DIRECTORY]     (or `tox run -e peer`)
 
 The suite is that of the installed version, from its source distribution. pip and the test requirements of
 pytest-asyncio must be installed, and no other plugin, since the suite does not expect any. Most of its tests
@@ -14,15 +14,13 @@ import concurrent.futures
 import importlib.metadata
 import os
 import re
-import subprocess
 import sys
-import tarfile
 import tempfile
-import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from pathlib import Path
 
-DOWNLOAD_TIMEOUT = 120
+from tests.peer.source_suites import Outcomes, download, read_outcomes, run, unpack
+
 SUITE_TIMEOUT = 240
 FEWEST_TESTS = 100
 """Fewer than these cannot be the suite."""
@@ -37,55 +35,6 @@ def distributions(**kwargs):
 
 importlib.metadata.distributions = distributions
 """
-
-Outcomes = dict[str, tuple[str, ...]]
-
-
-def download(version: str, to: Path) -> Path:
-    """Download the source distribution and return its path."""
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-    what = ["--no-deps", "--no-binary=pytest-asyncio", f"--dest={to}", f"pytest-asyncio=={version}"]
-    run([*pip, *what], to, DOWNLOAD_TIMEOUT, "downloading the source distribution of pytest-asyncio")
-    archives = list(to.glob("pytest_asyncio-*.tar.gz"))
-    if len(archives) != 1:
-        sys.exit(
-            f"pip left no single archive of pytest-asyncio {version}: {[path.name for path in archives]}"
-        )
-    return archives[0]
-
-
-def unpack(archive: Path, to: Path) -> Path:
-    """Unpack the archive and return the directory of its files."""
-    with tarfile.open(archive) as tar:
-        tar.extractall(to, filter="data")
-    (directory,) = to.iterdir()
-    return directory
-
-
-def run(
-    command: list[str], directory: Path, timeout: float, what: str, environment: dict[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    """Run a command; end with a clear message where it takes too long or, other than a suite, fails."""
-    try:
-        done = subprocess.run(
-            command,
-            cwd=directory,
-            env=environment,
-            timeout=timeout,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            check=False,
-        )
-    except subprocess.TimeoutExpired as exc:
-        output = exc.output.decode("utf-8", "replace") if isinstance(exc.output, bytes) else exc.output or ""
-        sys.exit(f"{output[-3000:]}\n{what} took longer than {timeout:.0f} seconds")
-    if environment is None and done.returncode != 0:
-        sys.exit(f"{done.stdout[-3000:]}\n{what} failed with exit code {done.returncode}")
-    return done
 
 
 def run_suite(archive: Path, work: Path, *, with_uno: bool) -> Outcomes:
@@ -112,21 +61,12 @@ def run_suite(archive: Path, work: Path, *, with_uno: bool) -> Outcomes:
     return read_outcomes(results)
 
 
-def read_outcomes(results: Path) -> Outcomes:
-    """Read how each test ended."""
-    outcomes: dict[str, list[str]] = {}
-    for case in ElementTree.parse(results).getroot().iter("testcase"):
-        ends = outcomes.setdefault(f"{case.get('classname')}::{case.get('name')}", [])
-        ends += [child.tag for child in case if child.tag in ("failure", "error", "skipped")] or ["passed"]
-    return {name: tuple(sorted(ends)) for name, ends in outcomes.items()}
-
-
 def main(work: Path) -> int:
     """Run both, compare, and print the verdict."""
     version = importlib.metadata.version("pytest-asyncio")
     pytest_version, python_version = importlib.metadata.version("pytest"), sys.version.split()[0]
     print(f"pytest-asyncio {version}, pytest {pytest_version}, Python {python_version}")
-    archive = download(version, work)
+    archive = download("pytest-asyncio", version, work)
     with concurrent.futures.ThreadPoolExecutor() as pool:
         runs = [pool.submit(run_suite, archive, work, with_uno=with_uno) for with_uno in (False, True)]
         without_uno, with_uno = (future.result() for future in runs)
