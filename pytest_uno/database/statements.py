@@ -34,6 +34,8 @@ class StatementKind(enum.Enum):
     COMMIT = "commit"
     ROLLBACK = "rollback"
     NOTIFY = "notify"
+    ISOLATION = "isolation"
+    """It sets the isolation level, of the transaction or of all later ones."""
     TWO_PHASE = "two-phase"
 
 
@@ -45,6 +47,7 @@ _QUERIES = frozenset(
         StatementKind.DDL,
         StatementKind.SESSION,
         StatementKind.NOTIFY,
+        StatementKind.ISOLATION,
     }
 )
 _EXCLUSIVE = frozenset(
@@ -71,6 +74,7 @@ class ParsedStatement:
         is_exclusive: nobody else may use the connection from here to the end of its transaction.
         is_query: it is no control of transactions.
         is_plain: it can be sent as it is.
+        limit: what the sandbox cannot show of it; None if there is nothing.
     """
 
     kind: StatementKind
@@ -80,6 +84,7 @@ class ParsedStatement:
     is_exclusive: bool
     is_query: bool
     is_plain: bool
+    limit: str | None
 
 
 _LEAD = re.compile(r"(?:\s+|--[^\n]*(?:\n|$)|/\*.*?\*/|[(;])*", re.DOTALL)
@@ -104,6 +109,11 @@ _START_TRANSACTION = re.compile(r"START\s+TRANSACTION\b", re.IGNORECASE)
 _WRITE_LOCK = re.compile(r"BEGIN\s+(?:IMMEDIATE|EXCLUSIVE)\b", re.IGNORECASE)
 _PREPARE_TRANSACTION = re.compile(r"PREPARE\s+TRANSACTION\b", re.IGNORECASE)
 _PREPARED = re.compile(r"(?:COMMIT|ROLLBACK)\s+PREPARED\b", re.IGNORECASE)
+_ISOLATION = re.compile(
+    r"SET\s+(?:(?:LOCAL|SESSION|GLOBAL)\s+)?(?:SESSION\s+CHARACTERISTICS\s+AS\s+)?TRANSACTION\s+ISOLATION\b",
+    re.IGNORECASE,
+)
+_ADVISORY = re.compile(r"\bpg_(?:try_)?advisory_|\bGET_LOCK\s*\(", re.IGNORECASE)
 _ANALYZE = re.compile(r"\bANALY[SZ]E\b", re.IGNORECASE)
 
 _BY_WORD = {
@@ -138,6 +148,11 @@ def parse_statement(sql: str) -> ParsedStatement:
     kind = _kind_of(text, word.group().upper() if word else "")
     savepoint = _SAVEPOINT.match(text)
     writes = kind in (StatementKind.WRITE, StatementKind.DDL)
+    limit = None
+    if kind is StatementKind.NOTIFY:
+        limit = "nobody is notified before a real COMMIT, which never comes"
+    elif _ADVISORY.search(text):
+        limit = "one connection never waits for its own advisory lock"
     return ParsedStatement(
         kind=kind,
         tables=tuple(dict.fromkeys(_TABLE.findall(text))) if writes else (),
@@ -145,7 +160,8 @@ def parse_statement(sql: str) -> ParsedStatement:
         writes=writes,
         is_exclusive=kind in _EXCLUSIVE,
         is_query=kind in _QUERIES,
-        is_plain=kind in _PLAIN,
+        is_plain=kind in _PLAIN and limit is None,
+        limit=limit,
     )
 
 
@@ -165,6 +181,8 @@ def _kind_of(text: str, word: str) -> StatementKind:
         if word == "START" and not _START_TRANSACTION.match(text):
             return StatementKind.WRITE
         return StatementKind.BEGIN_WRITE if _WRITE_LOCK.match(text) else StatementKind.BEGIN
+    if _ISOLATION.match(text):
+        return StatementKind.ISOLATION
     if _PREPARED.match(text) or _PREPARE_TRANSACTION.match(text):
         return StatementKind.TWO_PHASE
     if word in ("ROLLBACK", "ABORT"):

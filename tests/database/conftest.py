@@ -1,12 +1,17 @@
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from sqlalchemy.ext.asyncio import AsyncEngine
+
 from tests.database.databases import KINDS, POSTGRES_KINDS, Database, postgres_database, sqlite_database
+
+from tests.database.library import make_library
+from tests.database.running import LOOPS, Run, run_on
 
 if TYPE_CHECKING:
     from tests.database.postgres_server import PostgresServer
@@ -39,3 +44,30 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Databa
 def postgres(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Database, None, None]:
     """Each driver of PostgreSQL in turn; no test where the environment promises no server."""
     yield from _make(request.param, request, tmp_path)
+
+
+@pytest.fixture(params=LOOPS)
+def run(request: pytest.FixtureRequest, database: Database) -> Run:
+    """Run a test with the engine of an empty library, on each kind of database and of loop."""
+    return _runner(database, request.param)
+
+
+@pytest.fixture(params=LOOPS)
+def run_postgres(request: pytest.FixtureRequest, postgres: Database) -> Run:
+    """The same on PostgreSQL only."""
+    return _runner(postgres, request.param)
+
+
+def _runner(database: Database, loop: str) -> Run:
+    def call(main: Callable[[AsyncEngine], Awaitable[None]]) -> None:
+        async def body() -> None:
+            engine = database.engine()
+            try:
+                await make_library(engine)
+                await main(engine)
+            finally:
+                await engine.dispose()
+
+        run_on(LOOPS[loop], body)
+
+    return call

@@ -30,17 +30,17 @@ class SandboxDialect:
     Attributes:
         reads_need_savepoint: a statement that fails makes the transaction unusable until it is rolled back.
         ddl_commits: DDL ends the transaction.
-        has_named_levels: the driver's isolation level for autocommit is the name "autocommit", not None.
         is_loop_bound: a connection can be used in the event loop that opened it only.
+        has_named_levels: the driver's isolation level for autocommit is the name "autocommit", not None.
     """
 
     reads_need_savepoint: ClassVar[bool] = False
     ddl_commits: ClassVar[bool] = False
     is_loop_bound: ClassVar[bool] = True
-    has_named_levels: ClassVar[bool] = False
 
     def __init__(self, dialect: Dialect) -> None:
         self.dialect = dialect
+        self.has_named_levels = False
 
     def begin(self, real: Any, info: dict[Any, Any]) -> None:
         """Begin the outer transaction and set the guard savepoint.
@@ -91,10 +91,19 @@ class SandboxDialect:
         """
         return ()
 
-    def note(self, checkout: Checkout, sql: str) -> None:
-        """Note what a statement that reads or changes settings does beyond its result.
+    def quote(self, name: str) -> str:
+        """Return a name as an identifier.
 
         Args:
+            name: the name.
+        """
+        return self.dialect.identifier_preparer.quote_identifier(name)
+
+    def note(self, real: Any, checkout: Checkout, sql: str) -> None:
+        """Note what a statement that reads or changes settings is going to do beyond its result.
+
+        Args:
+            real: the real connection.
             checkout: who sends it.
             sql: its text.
         """

@@ -103,7 +103,7 @@ class SQLiteSandbox(SandboxDialect):
             return ("PRAGMA defer_foreign_keys = 0",)
         return ()
 
-    def note(self, checkout: Checkout, sql: str) -> None:
+    def note(self, real: Any, checkout: Checkout, sql: str) -> None:
         """Keep `PRAGMA query_only` to the connection that set it, and `defer_foreign_keys` to the transaction."""
         match = _SETTING.match(sql)
         if match is None:
@@ -112,7 +112,7 @@ class SQLiteSandbox(SandboxDialect):
         if match.group(1).lower() == "query_only":
             checkout.settings["query_only"] = "1" if is_on else "0"
         elif is_on:
-            checkout.local_settings["defer_foreign_keys"] = None
+            checkout.local_settings["defer_foreign_keys"] = "0"
 
     def note_schema(self) -> None:
         """Forget what is known of the schema: it has changed for the rest of the test."""

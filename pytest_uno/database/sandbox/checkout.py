@@ -43,7 +43,7 @@ class Checkout:
         writes: its statements that write, since its transaction began.
         tables: the tables that were written.
         statements: all of its statements.
-        local_settings: settings that end with the transaction.
+        local_settings: what settings that end with the transaction were before.
         settings: settings of the connection that the sandbox switches with its user.
         last_sql: the statement that was sent last.
         last_site: where that came from.
@@ -96,4 +96,4 @@ class Checkout:
         self.writes = 0
         self.tables: dict[str, None] = {}
         self.statements: list[SentStatement] = []
-        self.local_settings: dict[str, None] = {}
+        self.local_settings: dict[str, str] = {}

@@ -130,7 +130,7 @@ class MySQLSandboxConnection(SandboxConnection):
 
     __slots__ = ()
 
-    def autocommit(self, value: Any) -> None:  # type: ignore[override]  # pyright: ignore
+    def autocommit(self, value: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Let each statement be a transaction of its own, or not."""
         self.set_autocommit(value)
 

@@ -39,7 +39,7 @@ class SandboxPool(Pool):
         self._check_in = check_in
         self.replaced = replaced
         super().__init__(
-            creator=lambda: check_out(),  # type: ignore[arg-type, return-value]
+            creator=lambda: check_out(),
             reset_on_return="commit" if resets_with_commit(replaced) else "rollback",
             **options_like(replaced),
         )

@@ -158,6 +158,7 @@ class RollbackSandbox:
         """
         open_connections = self._open_connections()
         self._wire.is_closed = True
+        self._wire.note_orphans()
         self._admission.refuse_all(self._wire.late_error("a statement that waited for its turn"))
         try:
             await self._admission.until_free()

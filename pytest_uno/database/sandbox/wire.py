@@ -96,8 +96,8 @@ class Wire:
         finally:
             checkout.is_busy = False
             self._admission.leave()
-        if checkout.is_autocommit and not checkout.in_block and statement.is_query:
-            self.finish(checkout, "commit")
+            if checkout.is_autocommit and not checkout.in_block and statement.is_query:
+                self.finish(checkout, "rollback" if checkout.has_failed else "commit")
         return result
 
     def fetch(self, checkout: Checkout, call: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
@@ -122,22 +122,15 @@ class Wire:
         checkout.last_sql, checkout.last_site = text, site
         self._take_wire(checkout)
         try:
-            dialect = self._dialect
-            if (
-                self._orphans
-                or self._real_settings
-                or checkout.settings
-                or (
-                    checkout.savepoint is None
-                    and (
-                        dialect.reads_need_savepoint
-                        or statement.is_exclusive
-                        or statement.savepoint is not None
-                    )
-                )
-                or self._admission.stack[-1:] not in ([], [checkout])
-            ):
+            if self._needs_preparation(checkout, statement):
                 await_only(self._prepare(checkout, statement))
+            if not statement.is_exclusive:
+                self._dialect.note(self.real, checkout, text)
+            if statement.is_query:
+                self._journal.note_statement(
+                    checkout,
+                    SentStatement(text, statement.kind.value, site, checkout.task_name, checkout.number),
+                )
         except BaseException:
             checkout.is_busy = False
             self._admission.leave()
@@ -148,14 +141,16 @@ class Wire:
                 checkout.writes += 1
                 checkout.tables.update(dict.fromkeys(statement.tables))
                 if statement.kind is StatementKind.DDL:
-                    dialect.note_schema()
-        else:
-            dialect.note(checkout, text)
-        if statement.is_query:
-            self._journal.note_statement(
-                checkout,
-                SentStatement(text, statement.kind.value, site, checkout.task_name, checkout.number),
-            )
+                    self._dialect.note_schema()
+
+    def _needs_preparation(self, checkout: Checkout, statement: ParsedStatement) -> bool:
+        if checkout.savepoint is None and self._needs_savepoint(statement):
+            return True
+        stack = self._admission.stack
+        return bool((stack and stack[-1] is not checkout) or self._real_settings or checkout.settings)
+
+    def _needs_savepoint(self, statement: ParsedStatement) -> bool:
+        return statement.is_exclusive or statement.savepoint is not None or self._dialect.reads_need_savepoint
 
     def _take_wire(self, checkout: Checkout, *, ends: bool = False) -> None:
         task = _current_task()
@@ -174,19 +169,18 @@ class Wire:
 
     async def _prepare(self, checkout: Checkout, statement: ParsedStatement) -> None:
         """Give a checkout that has the wire the innermost savepoint, if it needs one."""
-        await self._end_orphans()
         statements = list(self._dialect.switch(self._real_settings, checkout))
         stack = self._admission.stack
         while stack and stack[-1] is not checkout and not stack[-1].is_exclusive:
             statements += _give_way(stack.pop())
-        needed = self._dialect.reads_need_savepoint or statement.is_exclusive
-        if checkout.savepoint is None and (needed or statement.savepoint is not None):
+        if checkout.savepoint is None and self._needs_savepoint(statement):
             checkout.savepoint = f"uno_{next(self._names)}"
             stack.append(checkout)
             names = [checkout.savepoint, *checkout.savepoints]
-            statements += [f"SAVEPOINT {_quote(name)}" for name in names]
+            statements += [f"SAVEPOINT {self._dialect.quote(name)}" for name in names]
         if statements:
             await self._control(*statements)
+        self.note_orphans()
 
     def _run_special(self, checkout: Checkout, statement: ParsedStatement, text: str) -> bool:
         """Do what is not simply sent; False if it is to be sent after all."""
@@ -200,6 +194,7 @@ class Wire:
             checkout.in_block = True
             return True
         if kind is StatementKind.BEGIN_WRITE:
+            await_only(asyncio.sleep(0))
             self._enter(checkout, statement, text)
             checkout.in_block = True
             checkout.is_busy = False
@@ -215,8 +210,14 @@ class Wire:
                     anchor="sandbox-ddl",
                 )
             )
-        if kind is StatementKind.NOTIFY:
-            warn_of_limit(f"{shorten(text)}: nobody is notified before a real COMMIT, which never comes")
+        if kind is StatementKind.ISOLATION:
+            warn_of_limit(
+                f"{shorten(text)}: the sandbox has one connection, on which levels make no difference"
+            )
+            await_only(asyncio.sleep(0))
+            return True
+        if statement.limit is not None:
+            warn_of_limit(f"{shorten(text)}: {statement.limit}")
         if statement.savepoint is not None and checkout.savepoint is None:
             return _keep_savepoint(checkout, statement)
         return False
@@ -237,8 +238,6 @@ class Wire:
             return
         try:
             if checkout.savepoint is not None:
-                if outcome == "terminate":
-                    checkout.is_busy = False  # its call was interrupted, or it would not be given up
                 self._take_wire(checkout, ends=True)
                 try:
                     if checkout.savepoint is not None:
@@ -275,16 +274,16 @@ class Wire:
             self.collected.append(checkout)
             if not self.is_closed:
                 self._orphans.append(checkout)
-                checkout.is_exclusive = False
-                checkout.has_failed = True
+                checkout.is_exclusive = False  # it gives way to the next one, and
+                checkout.has_failed = True  # then it is rolled back
                 self._admission.pass_on()
 
-    async def _end_orphans(self) -> None:
-        while self._orphans:
-            checkout = self._orphans.pop()
-            if checkout.savepoint is not None:
-                await self._end_savepoint(checkout, "terminate")
-            self._journal.note_end(checkout, "terminate")
+    def note_orphans(self) -> None:
+        """Take note of the end of the transactions that nobody could end, as far as they are rolled back."""
+        for checkout in self._orphans[:]:
+            if checkout.savepoint is None or self.is_closed:
+                self._orphans.remove(checkout)
+                self._journal.note_end(checkout, "terminate")
 
     def end(self) -> None:
         """End the outer transaction.
@@ -330,6 +329,11 @@ class Wire:
             raise self.escape from error
 
     def late_error(self, text: str) -> SandboxError:
+        """Return the error for a use after the test.
+
+        Args:
+            text: what was tried.
+        """
         return SandboxError(
             compose_message(
                 f"the database is used after the test had ended: {shorten(text)}",
@@ -377,10 +381,6 @@ def _give_way(checkout: Checkout) -> list[str]:
     back = [f"ROLLBACK TO SAVEPOINT {name}"] if checkout.has_failed else []
     checkout.has_failed = False
     return [*back, f"RELEASE SAVEPOINT {name}"]
-
-
-def _quote(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _keep_savepoint(checkout: Checkout, statement: ParsedStatement) -> bool:

@@ -1,0 +1,140 @@
+"""PostgreSQL through asyncpg or psycopg 3."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.util import await_only
+
+from pytest_uno.core.errors import SandboxEscapeError
+from pytest_uno.database.dialects.base import GUARD, SandboxDialect, escape_error
+
+if TYPE_CHECKING:
+    from sqlalchemy import Dialect
+
+    from pytest_uno.database.sandbox.checkout import Checkout
+
+__all__ = ["PostgreSQLSandbox"]
+
+_LOCAL = re.compile(
+    r"""\s*SET\s+LOCAL\s+(?:SESSION\s+)?(TIME\s+ZONE|[\w."]+)|.*\bset_config\s*\(\s*'([\w.]+)'\s*,.*,\s*(?:true|'t')""",
+    re.IGNORECASE | re.DOTALL,
+)
+_LOST = frozenset({"3B001", "25P01"})
+"""SQLSTATEs: there is no such savepoint; there is no transaction."""
+
+_DEFERRABLE = "SELECT 1 FROM pg_constraint WHERE condeferrable LIMIT 1"
+_KNOWN = "pytest_uno.deferrable"
+_CHECK = "uno_check"
+_RESET_SEQUENCES = """
+DO $$ DECLARE one record; BEGIN
+FOR one IN SELECT schemaname, sequencename FROM pg_sequences WHERE last_value IS NOT NULL
+LOOP EXECUTE format('ALTER SEQUENCE %I.%I RESTART', one.schemaname, one.sequencename); END LOOP;
+END $$
+"""
+
+
+class PostgreSQLSandbox(SandboxDialect):
+    """PostgreSQL: a statement that fails spoils its transaction, so that readers need a savepoint too."""
+
+    reads_need_savepoint = True
+
+    def __init__(self, dialect: Dialect) -> None:
+        super().__init__(dialect)
+        self.has_named_levels = dialect.driver == "asyncpg"
+        self._options = {} if self.has_named_levels else {"prepare": False}
+        self._was_autocommit = False
+        self._info: dict[Any, Any] = {}
+        self._has_new_schema = False
+
+    def begin(self, real: Any, info: dict[Any, Any]) -> None:
+        """Begin the outer transaction, see `SandboxDialect.begin`."""
+        self._info = info
+        self._was_autocommit = bool(real.autocommit)
+        if self._was_autocommit:
+            self.dialect.set_isolation_level(real, "READ COMMITTED")
+        _execute(real, f"SAVEPOINT {GUARD}")  # the adapter begins the transaction before it
+
+    def end(self, real: Any) -> None:
+        """Roll back, see `SandboxDialect.end`."""
+        escape: SandboxEscapeError | None = None
+        try:
+            await_only(self.control(real, f"ROLLBACK TO SAVEPOINT {GUARD}"))
+        except Exception as error:
+            if not self.lost_savepoint(error):
+                raise
+            escape = escape_error(error)
+        real.rollback()
+        if self._was_autocommit:
+            self.dialect.set_isolation_level(real, "AUTOCOMMIT")
+        if escape is not None:
+            raise escape
+
+    async def control(self, real: Any, *statements: str) -> None:
+        """Send statements in one go, see `SandboxDialect.control`."""
+        await real.driver_connection.execute("; ".join(statements), **self._options)
+
+    def check_constraints(self, real: Any, checkout: Checkout) -> None:
+        """Check deferred constraints.
+
+        Raises:
+            Exception: the driver's IntegrityError.
+        """
+        if self._has_new_schema or _KNOWN not in self._info:
+            has_deferrable = bool(_execute(real, _DEFERRABLE))
+            if not self._has_new_schema:
+                self._info[_KNOWN] = has_deferrable
+        else:
+            has_deferrable = self._info[_KNOWN]
+        if has_deferrable:
+            await_only(self.control(real, f"SAVEPOINT {_CHECK}"))
+            _execute(real, "SET CONSTRAINTS ALL IMMEDIATE")
+            # Back to the mode that each constraint had.
+            await_only(self.control(real, f"ROLLBACK TO SAVEPOINT {_CHECK}", f"RELEASE SAVEPOINT {_CHECK}"))
+
+    def after_commit(self, checkout: Checkout) -> Collection[str]:
+        """Put back what SET LOCAL has changed."""
+        return [
+            f"SELECT set_config({_literal(name)}, {_literal(value)}, false)"
+            for name, value in checkout.local_settings.items()
+        ]
+
+    def note(self, real: Any, checkout: Checkout, sql: str) -> None:
+        """Remember what a setting was before SET LOCAL."""
+        match = _LOCAL.match(sql)
+        if match is None:
+            return
+        name = (match.group(1) or match.group(2)).replace('"', "")
+        if name.upper().startswith("TIME"):
+            name = "TimeZone"
+        if name.upper() not in ("ROLE", "TRANSACTION") and name not in checkout.local_settings:
+            rows = _execute(real, f"SELECT current_setting({_literal(name)}, true)")
+            checkout.local_settings[name] = rows[0][0] or ""
+
+    def note_schema(self) -> None:
+        """Forget what is known of the schema: it has changed for the rest of the test."""
+        self._has_new_schema = True
+
+    def lost_savepoint(self, error: BaseException) -> bool:
+        """Say whether a savepoint is gone."""
+        return getattr(error, "sqlstate", None) in _LOST
+
+    def reset_sequences(self, real: Any) -> None:
+        """Let every sequence that was used begin anew, until the outer transaction is rolled back."""
+        _execute(real, _RESET_SEQUENCES)
+
+
+def _execute(real: Any, sql: str) -> list[Any]:
+    """Execute a statement by SQLAlchemy's adapter, which translates the driver's errors."""
+    cursor = real.cursor()
+    try:
+        cursor.execute(sql)
+        return list(cursor.fetchall()) if cursor.description else []
+    finally:
+        cursor.close()
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
