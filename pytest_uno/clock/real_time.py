@@ -1,6 +1,6 @@
-"""The real monotonic clock, out of reach of libraries that freeze time.
+"""The real clocks, out of reach of libraries that freeze time.
 
-freezegun replaces every module attribute that *is* `time.monotonic`; a partial is none.
+freezegun replaces every module attribute that *is* `time.monotonic` or `time.time`; a partial is none.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import functools
 import time
 from collections.abc import Callable
 
-__all__ = ["monotonic"]
+__all__ = ["monotonic", "wall_time"]
 
 monotonic: Callable[[], float] = (
     functools.partial(time.clock_gettime, time.CLOCK_MONOTONIC)
@@ -17,3 +17,10 @@ monotonic: Callable[[], float] = (
     else functools.partial(time.monotonic)
 )
 """Return real seconds since an arbitrary moment."""
+
+wall_time: Callable[[], float] = (
+    functools.partial(time.clock_gettime, time.CLOCK_REALTIME)
+    if hasattr(time, "clock_gettime")
+    else functools.partial(time.time)
+)
+"""Return the real time in seconds since 1970."""

@@ -11,13 +11,28 @@ from pytest_uno.core.errors import compose_message
 from pytest_uno.harness.pytest_internals import runner_fixture_name, test_loop_scope
 
 if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
     from pytest_uno.clock.virtual_clock import VirtualClock
     from pytest_uno.core.async_manager import AsyncManager
+    from pytest_uno.database.uno_database import UnoDatabase
+    from pytest_uno.harness.databases import TestDatabase
     from pytest_uno.harness.guard import TestGuard
     from pytest_uno.harness.runner import TestRunner
     from pytest_uno.leaks.leak_watch import LeakWatch
 
-__all__ = ["CLOCK_FIXTURE", "GUARD", "GUARD_FIXTURE", "TEST_RUNNER", "uno_clock", "uno_leaks", "uno_manager"]
+__all__ = [
+    "CLOCK_FIXTURE",
+    "GUARD",
+    "GUARD_FIXTURE",
+    "TEST_RUNNER",
+    "uno_clock",
+    "uno_db",
+    "uno_leaks",
+    "uno_manager",
+    "uno_session",
+    "uno_session_factory",
+]
 
 CLOCK_FIXTURE = "uno_clock"
 
@@ -90,6 +105,68 @@ def uno_leaks(request: pytest.FixtureRequest) -> LeakWatch:
                 start_poller()
     """
     return _guard_of(request, "uno_leaks").make_leak_watch()
+
+
+@pytest.fixture
+def uno_db(request: pytest.FixtureRequest) -> UnoDatabase:
+    """The database of this test: the application's engine in a sandbox, and what the test has done in it.
+
+    Whatever the test commits is undone when it ends. Without `uno_db_engine` it is an empty SQLite database of the
+    plugin's own. Function scope; needs a test marked `uno_async`.
+
+    Example:
+        @pytest.mark.uno_async
+        async def test_order_is_kept(uno_db, client):
+            await client.post("/orders", json={"item": "tea"})
+            assert [commit.tables for commit in uno_db.commits] == [("orders",)]
+    """
+    return _database_of(request, "uno_db")[1]
+
+
+@pytest.fixture
+def uno_session(request: pytest.FixtureRequest) -> AsyncSession:
+    """An `AsyncSession` in the sandbox of this test; it is closed when the test is over.
+
+    Function scope; needs a test marked `uno_async`.
+
+    Example:
+        @pytest.mark.uno_async
+        async def test_order_is_stored(uno_session):
+            uno_session.add(Order(item="tea"))
+            await uno_session.commit()
+    """
+    session: AsyncSession = _database_of(request, "uno_session")[0].open_session()
+    return session
+
+
+@pytest.fixture
+def uno_session_factory(request: pytest.FixtureRequest) -> async_sessionmaker[AsyncSession]:
+    """An `async_sessionmaker` of the sandbox of this test, for code that opens sessions itself.
+
+    `transaction_manager()` uses it, too, in a uno test. Function scope; needs a test marked `uno_async`.
+
+    Example:
+        @pytest.mark.uno_async
+        async def test_import(uno_session_factory):
+            await import_orders(uno_session_factory)
+    """
+    return _database_of(request, "uno_session_factory")[1].session_factory
+
+
+def _database_of(request: pytest.FixtureRequest, fixture: str) -> tuple[TestDatabase, UnoDatabase]:
+    database = _guard_of(request, fixture).test.database
+    uno_db = None if database is None else database.uno_db
+    if database is None or uno_db is None:
+        pytest.fail(
+            compose_message(
+                f"{request.node.nodeid}: the fixture {fixture} needs a database",
+                cause="the test says db=False or its mode is off; or it took the fixture with getfixturevalue()",
+                fix=f"take {fixture} as an argument of the test or of a fixture, and leave the mode on",
+                anchor="no-test-database",
+            ),
+            pytrace=False,
+        )
+    return database, uno_db
 
 
 def _guard_of(request: pytest.FixtureRequest, fixture: str) -> TestGuard:

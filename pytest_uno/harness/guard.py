@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +19,7 @@ import pytest
 from pytest_uno.core.async_manager import AsyncManager
 from pytest_uno.core.current_manager import current_manager
 from pytest_uno.harness.clock_turns import TestClock
+from pytest_uno.harness.databases import TestDatabase
 from pytest_uno.harness.marker import TestOptions
 from pytest_uno.harness.run_state import RunState, TestRun
 from pytest_uno.harness.verdict import Verdicts
@@ -60,6 +62,7 @@ class TestGuard:
         self._owns_loop = owns_loop
         self._loop: asyncio.AbstractEventLoop = runner.get_loop()
         self._test = test = TestRun(item, options, self._loop, AsyncManager(name=item.name))
+        self._has_begun = False
         test.clock = self._clock = TestClock(
             test,
             run.shared_clocks,
@@ -76,6 +79,9 @@ class TestGuard:
     def begin(self) -> None:
         """Make the manager current, take the snapshots; must be called while the loop is not running."""
         test, run = self._test, self._run
+        test.database = self._database = TestDatabase(run.databases, test)
+        self._database.begin()  # first: it may import the application, and refuse
+        self._has_begun = True
         run.test = test
         # Without an owner nothing is recorded, and Python's own warnings go their way.
         self._owner_token = OWNER.set(test.owner if test.options.leak_levels.looks else None)
@@ -96,6 +102,8 @@ class TestGuard:
         Raises:
             BaseException: the verdict, where it is an error of the teardown.
         """
+        if not self._has_begun:
+            return
         test, run = self._test, self._run
         findings: list[Finding] = []
         error: Exception | None = None
@@ -107,8 +115,10 @@ class TestGuard:
             test.owner.ended = True
             if not self._loop.is_closed():
                 error = self._shut_manager_down()
+                self._database.close_sessions(self._run_in_loop)
                 if self._snapshot is not None:
                     findings = run.detection.compare(self._snapshot, self._loop, loop_ends=self._owns_loop)
+                error = self._database.end(self._run_in_loop) or error
                 if test.is_hung:  # what it left is what it hung on, and in the picture
                     findings = []
             elif self._snapshot is not None:
@@ -121,7 +131,7 @@ class TestGuard:
                     run.detection.unwatch_loop(self._loop)
                 self._loop.set_exception_handler(self._handler)
             self._clock.end()
-            test.clock = None  # each knows the other
+            test.clock = test.database = None  # each knows the other
             current_manager.reset(self._manager_token)
             OWNER.reset(self._owner_token)
             run.test = None
@@ -141,10 +151,13 @@ class TestGuard:
         if not manager.used or not manager.is_usable_in(self._loop):  # or a loop in a thread has taken it
             return None
         try:
-            self._runner.run(manager.shutdown(), context=contextvars.copy_context())
+            self._run_in_loop(manager.shutdown())
         except Exception as exc:
             return exc
         return None
+
+    def _run_in_loop(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return self._runner.run(work, context=contextvars.copy_context())
 
     def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         if self._run.detection.handle_loop_error(loop, context):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from pytest_uno.core.errors import compose_message
+from pytest_uno.harness.database_options import CONFLICTS, DATABASE_MODES
 from pytest_uno.harness.loop_scopes import is_async_function
 from pytest_uno.harness.pytest_internals import SCOPES
 from pytest_uno.harness.settings import CLOCKS, SETTINGS, Settings, suggest
@@ -33,9 +34,9 @@ __all__ = [
 MARKER = "uno_async"
 
 MARKER_HELP = (
-    "uno_async(clock=, start=, timeout=, real_timeout=, leaks=, loop_scope=, loop_factories=): run the async test with "
-    "pytest-uno: a virtual clock, its own AsyncManager, leak checks, a real-time watchdog; uno_async(False) leaves it "
-    "alone"
+    "uno_async(clock=, start=, timeout=, real_timeout=, leaks=, db=, db_conflict=, db_wait=, max_queries=, "
+    "loop_scope=, loop_factories=): run the async test with pytest-uno: a virtual clock, its own AsyncManager, leak "
+    "checks, a database of which nothing stays, a real-time watchdog; uno_async(False) leaves it alone"
 )
 
 FOREIGN_MARKERS = ("anyio", "trio", "curio", "twisted", "gevent")
@@ -55,6 +56,14 @@ class TestOptions:
     """Seconds of the test's clock; 0: any time."""
     real_timeout: float
     leak_levels: LeakLevels
+    db: str
+    """How the test is kept apart in the database: `rollback`, `snapshot` or `off`."""
+    db_conflict: str
+    """What a second transaction of one task does: `error` or `join`."""
+    db_wait: float
+    """Real seconds that a task waits for the transaction of another."""
+    max_queries: int | None
+    """How many statements the test may send; None: any number."""
 
     @property
     def leaks(self) -> str:
@@ -75,6 +84,16 @@ def _seconds(value: object) -> str | None:
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf"):
         return None
     return "give seconds as a number of at least 0; 0 switches it off"
+
+
+def _database_mode(value: object) -> str | None:
+    return None if value is False else _one_of(DATABASE_MODES)(value)
+
+
+def _count(value: object) -> str | None:
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+        return None
+    return "give a number of statements, at least 0"
 
 
 def _factory_names(value: object) -> str | None:
@@ -111,12 +130,19 @@ _KEYS: dict[str, Callable[[object], str | None]] = {
     "timeout": _seconds,
     "real_timeout": _seconds,
     "leaks": _levels,
+    "db": _database_mode,
+    "db_conflict": _one_of(CONFLICTS),
+    "db_wait": _seconds,
+    "max_queries": _count,
     "loop_scope": _one_of(SCOPES),
     "loop_factories": _factory_names,
 }
 
+_OPTION_OF = {"db": "uno_db_mode"}
+"""The option whose flag beats a key, where it is called otherwise."""
+
 _LATER_KEYS = (
-    *("allow_leaks", "db", "db_conflict", "db_wait", "max_queries"),
+    "allow_leaks",
     *("schedules", "seed", "delay", "jitter", "timeouts", "explore_time"),
 )
 """Keys whose parts of the harness are not in this version; refused, so that no test believes in them."""
@@ -222,7 +248,11 @@ def resolve_options(item: pytest.Item, merged: Mapping[str, Any]) -> TestOptions
     """Merge a test's marker arguments with the settings of the run; a command line flag beats the marker."""
     settings = item.config.stash[SETTINGS]
     if settings.flags and merged:
-        merged = {key: value for key, value in merged.items() if f"uno_{key}" not in settings.flags}
+        merged = {
+            key: value
+            for key, value in merged.items()
+            if _OPTION_OF.get(key, f"uno_{key}") not in settings.flags
+        }
     start = merged.get("start")
     if start is not None:
         from pytest_uno.clock.wall_clock import parse_moment
@@ -234,6 +264,10 @@ def resolve_options(item: pytest.Item, merged: Mapping[str, Any]) -> TestOptions
         timeout=float(merged.get("timeout", settings.timeout)),
         real_timeout=float(merged.get("real_timeout", settings.real_timeout)),
         leak_levels=_merge_levels(merged["leaks"], settings) if "leaks" in merged else settings.leak_levels,
+        db=merged.get("db", settings.database.mode) or "off",
+        db_conflict=merged.get("db_conflict", "error"),
+        db_wait=float(merged.get("db_wait", settings.database.wait)),
+        max_queries=merged.get("max_queries"),
     )
 
 

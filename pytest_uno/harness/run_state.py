@@ -11,6 +11,7 @@ import pytest
 
 from pytest_uno.clock.virtual_loop import VirtualEventLoop
 from pytest_uno.harness.clock_turns import SharedClocks, TestClock
+from pytest_uno.harness.databases import SharedDatabases
 from pytest_uno.harness.marker import TestOptions, merge_markers, resolve_options
 from pytest_uno.harness.pytest_internals import is_adopted_by_pytest_asyncio
 from pytest_uno.harness.settings import SETTINGS
@@ -19,6 +20,7 @@ from pytest_uno.leaks.owners import Owner
 
 if TYPE_CHECKING:
     from pytest_uno.core.async_manager import AsyncManager
+    from pytest_uno.harness.databases import TestDatabase
     from pytest_uno.harness.watchdog import Watchdog
     from pytest_uno.leaks.leak_watch import LeakWatch
 
@@ -41,7 +43,7 @@ class TestRun:
     __test__ = False
     __slots__ = (
         *("clock", "crash", "fixture_owners", "is_hung", "item", "leak_watch", "loop", "manager", "options"),
-        *("owner", "timed_out"),
+        *("database", "owner", "timed_out"),
     )
 
     def __init__(
@@ -65,6 +67,7 @@ class TestRun:
         self.leak_watch: LeakWatch | None = None
         self.clock: TestClock | None = None
         self.timed_out: BaseException | None = None
+        self.database: TestDatabase | None = None
 
 
 class RunState:
@@ -79,6 +82,7 @@ class RunState:
         setup_task: the task that waits for a fixture's set-up or teardown right now.
         watchdog: the watchdog, from the first test with a real-time budget on.
         shared_clocks: the clocks of the loops that outlive a test.
+        databases: the databases of the run.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -91,6 +95,7 @@ class RunState:
         self.setup_task: asyncio.Task[Any] | None = None
         self.watchdog: Watchdog | None = None
         self.shared_clocks = SharedClocks(self.describe_task)
+        self.databases = SharedDatabases(self.settings.database)
 
     def tasks_of_test(self) -> Iterator[asyncio.Task[Any]]:
         """Yield the tasks that a test that is stopped would wait for; must be called on its loop."""

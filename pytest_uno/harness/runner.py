@@ -328,10 +328,11 @@ class TestRunner:
         self._verdicts.judge_fixtures(run.teardown_item, run.settings.leak_levels, findings)
 
     def pytest_unconfigure(self) -> None:
-        """End the watchdog's thread and take the detectors' hooks out."""
+        """End the watchdog's thread, take the detectors' hooks out, drop the databases."""
         if self._run.watchdog is not None:
             self._run.watchdog.close()
         self._run.detection.remove()
+        self._run.databases.close()
         uninstall_wall_clock()
 
 

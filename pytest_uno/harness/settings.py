@@ -6,13 +6,22 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_uno.core.errors import compose_message
+from pytest_uno.harness.database_options import (
+    DATABASE_INI_OPTIONS,
+    DATABASE_MODES,
+    add_database_flags,
+    read_database_settings,
+)
 from pytest_uno.harness.pytest_internals import ini_keys
 from pytest_uno.leaks.policy import LEVELS, Layer, LeakLevels, make_levels, read_line
+
+if TYPE_CHECKING:
+    from pytest_uno.database.settings import DatabaseSettings
 
 __all__ = ["CLOCKS", "SETTINGS", "ReportTarget", "Settings", "add_options", "parse_settings"]
 
@@ -20,7 +29,7 @@ MODES = ("strict", "auto")
 CLOCKS = ("virtual", "real")
 REPORT_FORMATS = ("json",)
 
-_INI_OPTIONS: tuple[tuple[str, str, str, str | tuple[str, ...]], ...] = (
+_INI_OPTIONS: tuple[tuple[str, str, str, Any], ...] = (
     ("uno_async_mode", "string", "strict: marked tests only; auto: every async test", "strict"),
     ("uno_clock", "string", "the clock of uno tests: virtual or real", "virtual"),
     ("uno_timeout", "string", "seconds of its clock after which a uno test fails; 0: never", "0"),
@@ -34,6 +43,7 @@ _INI_OPTIONS: tuple[tuple[str, str, str, str | tuple[str, ...]], ...] = (
     ("uno_leaks", "string", "what a leak does: error, warn or off", "error"),
     ("uno_leak_levels", "linelist", "levels of single rules or families, one RULE = LEVEL a line", ()),
     ("uno_report", "linelist", "leak reports to write, one FORMAT[:PATH] a line; FORMAT is json", ()),
+    *DATABASE_INI_OPTIONS,
 )
 
 
@@ -60,6 +70,7 @@ class Settings:
     leak_levels: LeakLevels
     """Both of them, without any marker: for the fixtures that are wider than a test."""
     reports: tuple[ReportTarget, ...]
+    database: DatabaseSettings
     flags: frozenset[str]
     """The options given on the command line: there they beat the marker of a test."""
 
@@ -115,6 +126,7 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="FORMAT[:PATH]",
         help="write a leak report, for example json:leaks.json; may be repeated",
     )
+    add_database_flags(group)
 
 
 def parse_settings(config: pytest.Config) -> Settings:
@@ -142,6 +154,11 @@ def parse_settings(config: pytest.Config) -> Settings:
         leak_layers=leak_layers,
         leak_levels=make_levels(*leak_layers),
         reports=_reports(config),
+        database=read_database_settings(
+            config,
+            mode=_choice(config, "uno_db_mode", DATABASE_MODES),
+            wait=_duration(config, "uno_db_wait", "seconds"),
+        ),
         flags=flags,
     )
 

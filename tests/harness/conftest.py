@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+import pytest_uno.database.run_databases
 import pytest_uno.harness.async_fixtures
 import pytest_uno.harness.runner
 import pytest_uno.harness.watchdog

@@ -1,0 +1,155 @@
+"""The database of a test, as its guard begins and ends it.
+
+SQLAlchemy is imported by the first test that has a database: one whose project names an engine, or that asks for a
+fixture of the database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from pytest_uno.core.errors import compose_message
+from pytest_uno.database.settings import DatabaseSettings
+
+if TYPE_CHECKING:
+    from pytest_uno.database.run_databases import DatabaseEnd, RunDatabases
+    from pytest_uno.database.uno_database import UnoDatabase
+    from pytest_uno.harness.run_state import TestRun
+
+__all__ = ["DATABASE_FIXTURES", "SharedDatabases", "TestDatabase"]
+
+DATABASE_FIXTURES = frozenset({"uno_db", "uno_session", "uno_session_factory"})
+
+
+class SharedDatabases:
+    """The databases of the run, from the first test on that has one.
+
+    Args:
+        settings: the settings of the run.
+    """
+
+    def __init__(self, settings: DatabaseSettings) -> None:
+        self.settings = settings
+        self._databases: RunDatabases | None = None
+
+    def get(self) -> RunDatabases:
+        """Return the databases of the run; the first call imports the application.
+
+        Raises:
+            SandboxError: a setting is wrong.
+        """
+        if self._databases is None:
+            from pytest_uno.database.run_databases import RunDatabases
+            from pytest_uno.database.settings import new_run_id
+
+            run_id = self.settings.run_id or new_run_id()
+            self._databases = RunDatabases(dataclasses.replace(self.settings, run_id=run_id))
+        return self._databases
+
+    def close(self) -> None:
+        """Drop them, in a loop of their own: those of the tests are closed."""
+        databases, self._databases = self._databases, None
+        if databases is not None:
+            with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+                runner.run(databases.close())
+
+
+class TestDatabase:
+    """The database of one test, from its guard's beginning to its end.
+
+    Args:
+        shared: the databases of the run.
+        test: the test.
+    """
+
+    __test__ = False
+    __slots__ = ("_sessions", "_shared", "_test", "uno_db")
+
+    def __init__(self, shared: SharedDatabases, test: TestRun) -> None:
+        self._shared = shared
+        self._test = test
+        self._sessions: list[Any] = []
+        self.uno_db: UnoDatabase | None = None
+
+    def begin(self) -> None:
+        """Put the engines into the sandbox of the test; must be called while its loop does not run.
+
+        Raises:
+            SandboxError: a setting is wrong.
+            pytest.fail.Exception: the test limits its queries, and has no database.
+        """
+        options = self._test.options
+        fixtures: list[str] = self._test.item.fixturenames  # type: ignore[attr-defined]
+        is_wanted = bool(self._shared.settings.engine_specs) or not DATABASE_FIXTURES.isdisjoint(fixtures)
+        if options.db == "off" or not is_wanted:
+            if options.max_queries is not None:
+                self._refuse_limit()
+            return
+        clock = self._test.clock
+        self.uno_db = self._shared.get().begin_test(
+            mode=cast("Any", options.db),
+            conflict=cast("Any", options.db_conflict),
+            wait=options.db_wait,
+            clock=None if clock is None else clock.clock,
+        )
+        self._test.manager.session_factory = self.uno_db.session_factory
+
+    def open_session(self) -> Any:
+        """Return a session that is closed with the test."""
+        assert self.uno_db is not None
+        session = self.uno_db.session_factory()
+        self._sessions.append(session)
+        return session
+
+    def close_sessions(self, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
+        """Close the sessions of the fixtures: what they hold is no leak.
+
+        Args:
+            run: runs a coroutine in the loop of the test.
+        """
+        sessions, self._sessions = self._sessions, []
+        for session in sessions:
+            run(session.close())
+
+    def end(self, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> Exception | None:
+        """Undo what the test did; must be called while its loop does not run.
+
+        Args:
+            run: runs a coroutine in the loop of the test.
+
+        Returns:
+            What is wrong with what the test did in the database.
+        """
+        uno_db, self.uno_db = self.uno_db, None
+        if uno_db is None:
+            return None
+        end: DatabaseEnd = run(self._shared.get().end_test())
+        if end.escape is not None:
+            return end.escape
+        limit = self._test.options.max_queries
+        if limit is not None:
+            from pytest_uno.database.query_limits import check_query_count
+
+            try:
+                check_query_count(uno_db.queries, limit, "the test")
+            except Exception as error:
+                return error
+        return None
+
+    def _refuse_limit(self) -> None:
+        pytest.fail(
+            compose_message(
+                f"{self._test.item.nodeid}: uno_async(max_queries=...) counts the statements of a database, and the "
+                "test has none",
+                cause="uno_db_engine is not set and the test asks for none of uno_db, uno_session and "
+                "uno_session_factory; or its mode is off",
+                fix="set uno_db_engine, or remove max_queries=",
+                anchor="too-many-queries",
+            ),
+            pytrace=False,
+        )
