@@ -77,7 +77,7 @@ def load_engine(spec: str, option: str = "uno_db_engine") -> AsyncEngine:
         fix = "make it with create_async_engine() and an asyncio driver: only asyncio engines have a sandbox"
     raise SandboxError(
         compose_message(
-            f"{option} = {spec}: a {type(found).__name__} instead of an AsyncEngine",
+            f"{option} = {spec}: {_described(found)} instead of an AsyncEngine",
             fix=fix,
             anchor="database-spec",
         )
@@ -163,7 +163,7 @@ def _import(name: str, spec: str, option: str) -> Any:
 
 
 def _described(thing: object) -> str:
-    return f"module {thing.__name__}" if inspect.ismodule(thing) else f"a {type(thing).__name__}"
+    return f"module {thing.__name__}" if inspect.ismodule(thing) else f"{type(thing).__name__} object"
 
 
 def _suggest(word: str, known: list[str]) -> str:

@@ -18,7 +18,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, Pool
 from pytest_uno.database.records import OpenConnection
 from pytest_uno.database.sandbox.checkout import Checkout, SentStatement
 from pytest_uno.database.sandbox.journal import Journal
-from pytest_uno.database.sqlalchemy_internals import is_abandoned
+from pytest_uno.database.sqlalchemy_internals import invalidate_taken, was_given_up
 from pytest_uno.database.statements import StatementKind, parse_statement
 
 __all__ = ["ObservedConnections"]
@@ -83,7 +83,7 @@ class ObservedConnections:
                 self._journal.frames.resolve(checkout.site),
                 checkout.task_name,
                 bool(checkout.statements) and key not in self._committing,
-                is_abandoned(checkout.record),
+                was_given_up(checkout.record),
                 checkout.number,
             )
             for key, checkout in self._out.items()
@@ -92,7 +92,7 @@ class ObservedConnections:
     def invalidate_open(self) -> None:
         """Close what is taken from the pools at once; must be called in a greenlet."""
         for checkout in list(self._out.values()):
-            checkout.record.invalidate()
+            invalidate_taken(checkout.record)
 
     def _add(self, target: Any, name: str, listener: Callable[..., Any]) -> None:
         event.listen(target, name, listener)

@@ -16,8 +16,7 @@ from pytest_uno.database.records import Statement, TransactionRecord
 from pytest_uno.database.sandbox.journal import Journal
 from pytest_uno.database.sandbox.pool import BlockedPool
 from pytest_uno.database.sandbox.rollback import SandboxEnd
-from pytest_uno.database.sqlalchemy_internals import options_like
-from pytest_uno.database.templates.creators import creator_of
+from pytest_uno.database.sqlalchemy_internals import creator_of, options_like
 from pytest_uno.database.templates.redirection import ConnectTarget
 from pytest_uno.database.templates.routing import dispose_pool
 from pytest_uno.database.templates.template import Template
@@ -103,7 +102,7 @@ class SnapshotSandbox:
         """
         self._observed.settle()
         open_connections = self._observed.open_connections()
-        for (engine, pool), own in zip(self._replaced, self._pools, strict=True):
+        for (engine, pool), own in zip(self._replaced, tuple(self._pools), strict=True):
             current = engine.sync_engine.pool
             if current is not own:
                 self._pools.append(current)  # the application has called dispose(), which makes a new pool

@@ -7,6 +7,7 @@ out, and `PRAGMA foreign_keys` of such a listener is ignored inside a transactio
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any, cast
 
 from sqlalchemy import Dialect
@@ -15,11 +16,15 @@ from sqlalchemy.pool.base import _ConnectionRecord  # pyright: ignore[reportPriv
 
 __all__ = [
     "begins_in_autocommit",
+    "creator_of",
     "dialect_of",
+    "invalidate_taken",
     "is_abandoned",
     "make_record",
     "options_like",
+    "put_first",
     "resets_with_commit",
+    "was_given_up",
 ]
 
 
@@ -84,3 +89,45 @@ def is_abandoned(record: Any) -> bool:
     """
     reference = record.fairy_ref
     return reference is not None and reference() is None
+
+
+def creator_of(pool: Pool) -> Callable[..., Any]:
+    """Return the function that a pool connects with.
+
+    The one that `create_engine` makes calls the listeners of `do_connect`; one of the user's does not.
+
+    Args:
+        pool: the pool of an engine.
+    """
+    return pool._creator  # pyright: ignore[reportPrivateUsage]
+
+
+def put_first(dialect: Dialect, listener: Callable[..., Any]) -> None:
+    """Let a listener of `do_connect` be called before the others of the engine; `insert=True` has no effect there.
+
+    Args:
+        dialect: the engine's.
+        listener: the listener that was added last.
+    """
+    listeners: Any = dialect.dispatch.do_connect
+    assert listeners.listeners[-1] == listener
+    listeners.listeners.rotate(1)
+
+
+def was_given_up(record: Any) -> bool:
+    """Say whether the garbage collector has taken what was taken with an entry, whose return nobody has seen.
+
+    Args:
+        record: the entry, of any pool.
+    """
+    return record.fairy_ref is None or is_abandoned(record)
+
+
+def invalidate_taken(record: Any) -> None:
+    """Close a connection that somebody has taken, so that closing it late does no harm; must be called in a greenlet.
+
+    Args:
+        record: the entry, of any pool.
+    """
+    taken = None if record.fairy_ref is None else record.fairy_ref()
+    (record if taken is None else taken).invalidate()

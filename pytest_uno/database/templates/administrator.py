@@ -19,8 +19,7 @@ from sqlalchemy.util import greenlet_spawn
 
 from pytest_uno.clock.real_time import monotonic
 from pytest_uno.core.errors import SandboxError, compose_message
-from pytest_uno.database.sqlalchemy_internals import dialect_of
-from pytest_uno.database.templates.creators import creator_of
+from pytest_uno.database.sqlalchemy_internals import creator_of, dialect_of
 from pytest_uno.database.templates.redirection import ConnectTarget, leading_to
 
 __all__ = ["Administrator"]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from sqlalchemy.pool import Pool
 
-__all__ = ["connects_by_itself", "creator_of"]
+from pytest_uno.database.sqlalchemy_internals import creator_of
+
+__all__ = ["connects_by_itself"]
 
 
 def connects_by_itself(pool: Pool) -> bool:
@@ -21,14 +20,3 @@ def connects_by_itself(pool: Pool) -> bool:
         getattr(creator, "__module__", None) != "sqlalchemy.engine.create"
         or getattr(creator, "__qualname__", None) != "create_engine.<locals>.connect"
     )
-
-
-def creator_of(pool: Pool) -> Callable[..., Any]:
-    """Return the function that a pool connects with.
-
-    SQLAlchemy tells nobody which that is. The one that `create_engine` makes calls the listeners of `do_connect`.
-
-    Args:
-        pool: the pool of an engine.
-    """
-    return pool._creator  # pyright: ignore[reportPrivateUsage]

@@ -17,6 +17,8 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import await_only
 
+from pytest_uno.database.sqlalchemy_internals import put_first
+
 __all__ = ["ConnectTarget", "Redirection", "current_target", "everything_leads_to", "leading_to"]
 
 
@@ -115,7 +117,8 @@ class Redirection:
         self._is_installed = True
         for engine in self._engines:
             # First, so that a listener which connects by itself gets our database; last, so that none takes it back.
-            event.listen(engine.sync_engine, "do_connect", self._redirect, insert=True)
+            event.listen(engine.sync_engine, "do_connect", self._redirect)
+            put_first(engine.dialect, self._redirect)
             event.listen(engine.sync_engine, "do_connect", self._redirect_again)
 
     def uninstall(self) -> None:
