@@ -56,7 +56,7 @@ class PostgreSQLTemplate(Template):
 
     async def _make_empty(self) -> ConnectTarget:
         engine = self.engines[0]
-        administrator = Administrator(engine, engine.sync_engine.pool if not self._bases else self._bases[0])
+        administrator = Administrator(engine, self._bases[0])
         await administrator.start()
         self._administrator = administrator
         clones = self._clones = Clones(administrator, self._template, self._stem)

@@ -138,10 +138,10 @@ class Template(ABC):
             return
         if self._failure is not None:
             raise SandboxError(str(self._failure)) from self._failure.__cause__
+        self.install()  # without it, everything would go to the database of the URL
         try:
             target = await self._make_empty()
-            bases = self._bases or [engine.sync_engine.pool for engine in self.engines]
-            with building_pools(self.engines, bases) as pools, leading_to(target):
+            with building_pools(self.engines, self._bases) as pools, leading_to(target):
                 try:
                     await build_schema(self.engines[0], target, self.settings)
                 finally:
