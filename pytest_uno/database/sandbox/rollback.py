@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from sqlalchemy.pool import Pool, StaticPool
 from sqlalchemy.util import await_only, greenlet_spawn
 
 from pytest_uno.core.errors import SandboxError, SandboxEscapeError, compose_message
+from pytest_uno.core.uninterrupted import await_uninterrupted
 from pytest_uno.database.dialects.base import escape_error
 from pytest_uno.database.dialects.choice import choose_dialect
 from pytest_uno.database.records import OpenConnection, Statement, TransactionRecord
@@ -215,24 +215,27 @@ class RollbackSandbox:
             self._opening = asyncio.Lock()
         await_only(self._opening.acquire())
         try:
-            if self._fairy is not None:
-                return
-            assert self._source is not None
-            fairy = self._source.connect()
-            real = fairy.dbapi_connection
-            try:
-                self._dialect.begin(real, fairy.info)
-                if self._reset_sequences:
-                    self._dialect.reset_sequences(real)
-            except BaseException:
-                with contextlib.suppress(Exception):
-                    self._dialect.end(real)
-                fairy.close()
-                raise
-            self._wire.real = real
-            self._fairy = fairy
+            if self._fairy is None:
+                # A driver that is cancelled while it begins a transaction may not know that it has begun.
+                await_only(await_uninterrupted(greenlet_spawn(self._open_uninterrupted)))
         finally:
             self._opening.release()
+
+    def _open_uninterrupted(self) -> None:
+        assert self._source is not None
+        fairy = self._source.connect()
+        real = fairy.dbapi_connection
+        try:
+            self._dialect.begin(real, fairy.info)
+            if self._reset_sequences:
+                self._dialect.reset_sequences(real)
+        except BaseException:
+            if not isinstance(self._source, StaticPool):
+                fairy.invalidate()
+            fairy.close()
+            raise
+        self._wire.real = real
+        self._fairy = fairy
 
     def _close(self) -> SandboxEscapeError | None:
         fairy, self._fairy = self._fairy, None
