@@ -170,6 +170,14 @@ class Sites:
         """
         return (self.frame(code.co_filename, code.co_firstlineno, code.co_qualname),)
 
+    def path_of(self, file: str) -> str:
+        """Return where a file is that a frame or an owner names.
+
+        Args:
+            file: the name, relative to the root for the user's own.
+        """
+        return os.path.join(self._roots[0], file)
+
     def frame(self, file: str, line: int, function: str) -> Frame:
         """Make a frame, with the text of its line.
 

@@ -130,3 +130,25 @@ def test_a_warning_of_a_plain_test_names_the_line_that_dropped_the_coroutine(pro
     source = project.pytester.path.joinpath("test_it.py").read_text("utf-8").splitlines()
     line = next(number for number, text in enumerate(source, 1) if "# here" in text)
     assert project.lines_with(result, f"test_it.py:{line}: RuntimeWarning: coroutine 'z' was never awaited")
+
+
+def test_a_future_is_named_by_the_line_that_gave_it_its_exception(project: Any) -> None:
+    source = """
+    KEPT = []
+
+    class TestFutures:
+        @pytest.mark.uno_async
+        @pytest.mark.parametrize("is_kept", [True, False])
+        async def test_future(self, is_kept):
+            future = asyncio.get_running_loop().create_future()
+            KEPT.extend([future] * is_kept)
+            future.set_exception(LookupError("lost"))
+    """
+    result = project.run(source, "--uno-report=json:leaks.json")
+    assert project.outcomes(result) == {"failed": 2}
+    (leak,) = project.leaks()
+    (frame,) = leak["created"]
+    assert (frame["function"], frame["code"]) == (
+        "TestFutures.test_future",
+        'future.set_exception(LookupError("lost"))',
+    )

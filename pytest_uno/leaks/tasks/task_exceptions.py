@@ -18,6 +18,7 @@ from pytest_uno.leaks.judging import Judgement, Ledger, Suspect
 from pytest_uno.leaks.model import Finding, OwnerInfo
 from pytest_uno.leaks.owners import OWNER, Owner
 from pytest_uno.leaks.sites import Sites
+from pytest_uno.leaks.tasks.exception_setters import find_exception_setter
 from pytest_uno.leaks.tasks.task_births import AnyTask, TaskBirths, TaskWatch
 
 __all__ = ["UnretrievedExceptions", "traceback_text"]
@@ -129,7 +130,9 @@ class UnretrievedExceptions:
         if exc is None or future is None or not str(context.get("message", "")).endswith(_MESSAGE):
             return False
         owner = self._births.owner(future) if isinstance(future, asyncio.Task) else OWNER.get()
-        self._ledger.record(owner, self._describe(future, exc, _NOBODY))
+        self._ledger.record(
+            owner, self._describe(future, exc, _NOBODY if owner is None else OwnerInfo.of(owner))
+        )
         return True
 
     def _suspect(self, future: AnyFuture, owner: Owner | None) -> Suspect:
@@ -150,7 +153,7 @@ class UnretrievedExceptions:
             subject, target, created = births.describe(future), births.target(future), births.created(future)
         else:
             subject, target = "future", type(exc).__qualname__
-            created = self._sites.from_traceback(exc)
+            created = self._sites.from_traceback(exc) or find_exception_setter(owner, self._sites)
         return Finding(
             rule="UNO102",
             subject=f"{subject} failed with {type(exc).__qualname__} and nobody looked",
