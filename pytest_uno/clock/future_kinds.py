@@ -52,6 +52,7 @@ It counts while a reply is expected from outside, and is a plain future otherwis
 _EXTERNAL_PACKAGES = {
     *(
         "aiosqlite",
+        "sqlalchemy",  # it sets the isolation level of aiosqlite in that one's thread
         "asyncpg",
         "psycopg",
         "aiomysql",

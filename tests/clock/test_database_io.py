@@ -287,3 +287,14 @@ def test_the_longest_wait_is_told_to_be_the_databases() -> None:
     assert 0 < clock.held < PATIENT.patience
     longest = max(clock.held_by, key=lambda reason: clock.held_by[reason])
     assert "aiosqlite" in longest or "core.py" in longest
+
+
+def test_the_isolation_level_is_set_while_the_clock_stands_still(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with database(tmp_path) as engine:
+            for _ in range(QUERIES):
+                async with asyncio.timeout(0.001), engine.connect() as connection:
+                    await connection.execution_options(isolation_level="AUTOCOMMIT")
+
+    _, clock = run_virtual(main, budgets=PATIENT)
+    assert clock.elapsed == 0
