@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -169,6 +169,14 @@ def test_a_signal_comes() -> None:
     run_virtual(main, selector=selector, budgets=LONG_FOR_OUTSIDERS)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs inherit SIG_IGN
+    yield
+    signal.signal(signal.SIGINT, previous)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("is_held", [False, True])
 def test_an_interrupt_comes(is_held: bool) -> None:
     selector = WatchedSelector()
