@@ -51,6 +51,17 @@ class SharedDatabases:
             self._databases = RunDatabases(dataclasses.replace(self.settings, run_id=run_id))
         return self._databases
 
+    def block(self) -> None:
+        """Refuse the use of the application's engines outside of a sandbox from now on.
+
+        Must be called before fixtures of a wider scope are set up: the first one would open the database of the URL.
+
+        Raises:
+            SandboxError: a setting is wrong.
+        """
+        if self.settings.engine_specs and self.settings.mode != "off":
+            self.get()
+
     def close(self) -> None:
         """Drop them, in a loop of their own: those of the tests are closed."""
         databases, self._databases = self._databases, None

@@ -114,6 +114,7 @@ class TestRunner:
             return
         if options.leak_levels.looks:
             self._run.detection.install()  # before wider fixtures are set up: they may leak, too
+        self._run.databases.block()
         if _PLAIN_ASYNC_FIXTURES not in item.stash:
             item.stash[_PLAIN_ASYNC_FIXTURES] = [
                 definitions[-1].func

@@ -322,3 +322,28 @@ def test_a_test_that_touches_no_database_opens_no_connection(shop: Any) -> None:
     """
     )
     assert shop.outcomes(result) == {"passed": 2}
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        "@pytest.mark.uno_async(db=False)\n    async def test_first():\n        await app.names()",
+        "@pytest.mark.uno_async\n    async def test_first(wide): ...",
+    ],
+    ids=["a-test-without-database", "a-wide-fixture"],
+)
+def test_the_first_test_does_not_reach_the_production_database(shop: Any, test: str) -> None:
+    result = shop.run(
+        f"""
+    import app
+
+    @pytest.fixture(scope="module")
+    async def wide():
+        await app.names()
+
+    {test}
+    """
+    )
+    assert "passed" not in shop.outcomes(result)
+    result.stdout.fnmatch_lines(["*the database is used outside of a test*"])
+    assert not (shop.pytester.path / "production.db").exists()
