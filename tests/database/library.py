@@ -39,7 +39,9 @@ async def make_library(engine: AsyncEngine) -> None:
 
 async def names_in(connection: AsyncConnection) -> list[str]:
     """Return the names of the authors, sorted."""
-    rows: Sequence[str] = (await connection.execute(select(Author.name).order_by(func.lower(Author.name)))).scalars().all()
+    rows: Sequence[str] = (
+        (await connection.execute(select(Author.name).order_by(func.lower(Author.name)))).scalars().all()
+    )
     return list(rows)
 
 

@@ -145,7 +145,9 @@ def test_five_commits_are_five_records(run: Run) -> None:
             assert site is not None
             assert "UPDATE authors" in site.code
             assert len(sandbox.queries) == 12
-            assert str(first).startswith("commit of 2 writes to authors in 2 statements, connection #1 of task")
+            assert str(first).startswith(
+                "commit of 2 writes to authors in 2 statements, connection #1 of task"
+            )
             assert str(first.statements[1]).startswith("UPDATE authors SET name = 'x' WHERE id = -1  (")
 
     run(main)
@@ -273,7 +275,9 @@ def test_rows_are_streamed_while_another_session_writes(run: Run) -> None:
             seen: list[str] = []
             async with engine.connect() as reader:
                 options: dict[str, Any] = {"yield_per": 3}
-                result = await reader.stream(select(Author.name).order_by(Author.name), execution_options=options)
+                result = await reader.stream(
+                    select(Author.name).order_by(Author.name), execution_options=options
+                )
                 async for name in result.scalars():
                     seen.append(name)
                     async with engine.begin() as connection:

@@ -20,7 +20,7 @@ class SandboxCursor:
     Args:
         wire: the sandbox's connection.
         checkout: whose cursor it is.
-        real: the adapter's cursor.
+        real: the adapter's cursor; None if the test has ended, so that nothing will be executed.
     """
 
     __slots__ = ("_checkout", "_real", "_wire")
@@ -39,7 +39,8 @@ class SandboxCursor:
         return getattr(self._real, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        setattr(self._real, name, value)
+        if self._real is not None:
+            setattr(self._real, name, value)
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._real)
@@ -52,15 +53,16 @@ class SandboxCursor:
 
     def execute(self, operation: Any, *arguments: Any) -> Any:
         """Execute a statement, see the DBAPI."""
-        return self._wire.run(self._checkout, self._real.execute, operation, arguments)
+        return self._wire.run(self._checkout, self._real, "execute", operation, arguments)
 
     def executemany(self, operation: Any, *arguments: Any) -> Any:
         """Execute a statement for several sets of parameters, see the DBAPI."""
-        return self._wire.run(self._checkout, self._real.executemany, operation, arguments)
+        return self._wire.run(self._checkout, self._real, "executemany", operation, arguments)
 
     def close(self) -> None:
         """Close the cursor, see the DBAPI."""
-        self._real.close()
+        if not self._wire.is_closed:
+            self._real.close()
 
 
 class StreamingCursor(SandboxCursor):

@@ -49,6 +49,8 @@ class SandboxConnection:
     # -- statements
     def cursor(self, *arguments: Any, **options: Any) -> SandboxCursor:
         """Return a cursor, see the DBAPI."""
+        if self._wire.is_closed:
+            return SandboxCursor(self._wire, self._checkout, None)  # it refuses what it is to execute
         real = self._wire.real.cursor(*arguments, **options)
         kind = StreamingCursor if getattr(real, "server_side", False) else SandboxCursor
         return kind(self._wire, self._checkout, real)

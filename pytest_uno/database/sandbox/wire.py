@@ -65,14 +65,15 @@ class Wire:
         self._real_settings: dict[str, str] = {}
 
     # -- statements
-    def run(self, checkout: Checkout, call: Callable[..., Any], sql: Any, arguments: tuple[Any, ...]) -> Any:
+    def run(self, checkout: Checkout, cursor: Any, method: str, sql: Any, arguments: tuple[Any, ...]) -> Any:
         """Run one statement.
 
         Args:
             checkout: who sends it.
-            call: the method of the driver's cursor.
+            cursor: the cursor of SQLAlchemy's adapter; None if the test had ended before.
+            method: its method.
             sql: the statement; not always a string.
-            arguments: the further arguments of `call`.
+            arguments: the further arguments of the method.
 
         Raises:
             SandboxConflict: another transaction is in the way.
@@ -86,7 +87,7 @@ class Wire:
             return None
         self._enter(checkout, statement, text)
         try:
-            result = call(sql, *arguments)
+            result = getattr(cursor, method)(sql, *arguments)
         except BaseException:
             checkout.has_failed = True
             raise
