@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from pytest_uno.database.sandbox.checkout import Checkout
 
-__all__ = ["GUARD", "SandboxDialect", "escape_error"]
+__all__ = ["GUARD", "SandboxDialect", "escape_error", "failed_end_error"]
 
 GUARD = "uno_guard"
 """The savepoint that is there at the end of a test unless somebody has ended the outer transaction."""
@@ -149,6 +149,26 @@ def escape_error(cause: BaseException | None = None) -> SandboxEscapeError:
             cause="commit(), rollback() or executescript() of the driver's own connection, or a statement that commits "
             "by itself",
             fix="end transactions through SQLAlchemy, or give this test a database of its own: "
+            "uno_async(db='snapshot')",
+            anchor="sandbox-escape",
+        )
+    )
+    error.__cause__ = cause
+    return error
+
+
+def failed_end_error(cause: BaseException) -> SandboxEscapeError:
+    """Return the error for an outer transaction of which nobody knows whether it was rolled back.
+
+    Args:
+        cause: what went wrong.
+    """
+    error = SandboxEscapeError(
+        compose_message(
+            f"the sandbox's transaction could not be rolled back, so what the test wrote may have stayed in the "
+            f"database: {cause!r}",
+            cause="the test has closed or broken the connection",
+            fix="leave the connection of the driver alone, or give this test a database of its own: "
             "uno_async(db='snapshot')",
             anchor="sandbox-escape",
         )

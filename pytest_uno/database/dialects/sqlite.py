@@ -36,6 +36,7 @@ class SQLiteSandbox(SandboxDialect):
     def __init__(self, dialect: Dialect) -> None:
         super().__init__(dialect)
         self._isolation_level: str | None = None
+        self._begins_by_itself = False
         self._info: dict[Any, Any] = {}
         self._has_new_schema = False
 
@@ -47,7 +48,8 @@ class SQLiteSandbox(SandboxDialect):
         if driver.in_transaction:
             real.rollback()
         real.isolation_level = None
-        if not driver.in_transaction:  # `autocommit=False` has begun one by itself
+        self._begins_by_itself = driver.in_transaction  # as `autocommit=False` does
+        if not self._begins_by_itself:
             await_only(self.control(real, "BEGIN"))
         await_only(self.control(real, f"SAVEPOINT {GUARD}"))
 
@@ -62,7 +64,7 @@ class SQLiteSandbox(SandboxDialect):
         try:
             real.rollback()
             # With `autocommit=True` the driver's own rollback does nothing.
-            if driver.in_transaction and not _begins_by_itself(driver):
+            if driver.in_transaction and not self._begins_by_itself:
                 await_only(self.control(real, "ROLLBACK"))
         finally:
             real.isolation_level = self._isolation_level
@@ -129,11 +131,6 @@ class SQLiteSandbox(SandboxDialect):
     def lost_savepoint(self, error: BaseException) -> bool:
         """Say whether a savepoint is gone."""
         return "no such savepoint" in str(error)
-
-
-def _begins_by_itself(driver: Any) -> bool:
-    """Say whether the driver is in a transaction at all times, as `autocommit=False` of Python 3.12 has it."""
-    return getattr(driver._conn, "autocommit", None) is False
 
 
 async def _rows(driver: Any, sql: str) -> list[Any]:

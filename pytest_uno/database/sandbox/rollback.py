@@ -14,7 +14,7 @@ from sqlalchemy.util import await_only, greenlet_spawn
 
 from pytest_uno.core.errors import SandboxError, SandboxEscapeError, compose_message
 from pytest_uno.core.uninterrupted import await_uninterrupted
-from pytest_uno.database.dialects.base import escape_error
+from pytest_uno.database.dialects.base import failed_end_error
 from pytest_uno.database.dialects.choice import choose_dialect
 from pytest_uno.database.records import OpenConnection, Statement, TransactionRecord
 from pytest_uno.database.sandbox.admission import Admission
@@ -247,7 +247,7 @@ class RollbackSandbox:
             except SandboxEscapeError as error:
                 escape = escape or error
             except Exception as error:
-                escape = escape or escape_error(error)
+                escape = escape or failed_end_error(error)
         elif not isinstance(source, StaticPool):
             fairy.invalidate()  # a statement of the test does not come to an end
         if escape is not None and fairy.is_valid and not isinstance(source, StaticPool):
