@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import event, insert, inspect, select, text
+from sqlalchemy import Connection, event, insert, inspect, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session
@@ -215,16 +214,15 @@ def test_autocommit_commits_each_statement(run: Run) -> None:
 
 def test_a_failed_select_does_not_poison_others(run: Run) -> None:
     async def main(engine: AsyncEngine) -> None:
-        async with sandboxed(engine):
-            async with engine.connect() as bad, engine.connect() as good:
-                await good.execute(select(Author))
-                with pytest.raises((OperationalError, ProgrammingError)):
-                    await bad.execute(text("SELECT * FROM nowhere"))
-                assert (await good.execute(select(Author))).all() == []
-                await good.execute(insert(Author).values(name="Ann"))
-                await good.commit()
-                await bad.rollback()
-                assert len((await bad.execute(select(Author))).all()) == 1
+        async with sandboxed(engine), engine.connect() as bad, engine.connect() as good:
+            await good.execute(select(Author))
+            with pytest.raises((OperationalError, ProgrammingError)):
+                await bad.execute(text("SELECT * FROM nowhere"))
+            assert (await good.execute(select(Author))).all() == []
+            await good.execute(insert(Author).values(name="Ann"))
+            await good.commit()
+            await bad.rollback()
+            assert len((await bad.execute(select(Author))).all()) == 1
 
     run(main)
 
@@ -290,13 +288,12 @@ def test_rows_are_streamed_while_another_session_writes(run: Run) -> None:
 
 def test_everything_of_a_result_can_be_fetched_from_a_stream(run: Run) -> None:
     async def main(engine: AsyncEngine) -> None:
-        async with sandboxed(engine):
-            async with engine.begin() as connection:
-                await connection.execute(insert(Author), [{"name": f"a{number}"} for number in range(5)])
-                result = await connection.stream(select(Author.name).order_by(Author.name))
-                assert (await result.fetchone()) == ("a0",)
-                assert (await result.fetchmany(2)) == [("a1",), ("a2",)]
-                assert (await result.fetchall()) == [("a3",), ("a4",)]
+        async with sandboxed(engine), engine.begin() as connection:
+            await connection.execute(insert(Author), [{"name": f"a{number}"} for number in range(5)])
+            result = await connection.stream(select(Author.name).order_by(Author.name))
+            assert (await result.fetchone()) == ("a0",)
+            assert (await result.fetchmany(2)) == [("a1",), ("a2",)]
+            assert (await result.fetchall()) == [("a3",), ("a4",)]
 
     run(main)
 
@@ -312,10 +309,6 @@ def test_a_listener_may_send_statements_at_checkout_and_begin(run: Run) -> None:
             cursor.execute("SELECT 1")
             assert list(cursor) == [(1,)]
             cursor.close()
-            with dbapi.cursor() as other:
-                other.execute("SELECT 2")
-                assert other.fetchone() == (2,)
-            assert dbapi.execute("SELECT 3").fetchall() == [(3,)]
 
         @event.listens_for(engine.sync_engine, "begin")
         def begin(connection: Any) -> None:
@@ -330,7 +323,23 @@ def test_a_listener_may_send_statements_at_checkout_and_begin(run: Run) -> None:
     run(main)
 
 
-_Steps = Callable[[AsyncEngine], Awaitable[None]]
+def test_a_cursor_can_be_used_as_it_is_without_a_sandbox(run: Run) -> None:
+    def use(connection: Connection) -> None:
+        dbapi: Any = connection.connection.dbapi_connection
+        with dbapi.cursor() as cursor:
+            cursor.execute("SELECT 2")
+            cursor.arraysize = 3
+            assert cursor.arraysize == 3
+            assert cursor.description[0][0]
+            assert cursor.fetchone() == (2,)
+        assert list(dbapi.execute("SELECT 3")) == [(3,)]
+        dbapi.rollback()
+
+    async def main(engine: AsyncEngine) -> None:
+        async with sandboxed(engine), engine.connect() as connection:
+            await connection.run_sync(use)
+
+    run(main)
 
 
 def test_a_callback_sees_each_statement_and_may_refuse_it(run: Run) -> None:

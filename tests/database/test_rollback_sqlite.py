@@ -53,11 +53,10 @@ def test_foreign_keys_of_a_listener_stay_on(url: str) -> None:
 
     async def main() -> None:
         for _ in range(2):
-            async with sandboxed(engine):
-                async with engine.connect() as connection:
-                    assert (await connection.execute(text("PRAGMA foreign_keys"))).scalar() == 1
-                    with pytest.raises(IntegrityError):
-                        await connection.execute(insert(Book).values(title="x", author_id=7))
+            async with sandboxed(engine), engine.connect() as connection:
+                assert (await connection.execute(text("PRAGMA foreign_keys"))).scalar() == 1
+                with pytest.raises(IntegrityError):
+                    await connection.execute(insert(Book).values(title="x", author_id=7))
 
     _run(engine, main)
 
@@ -114,22 +113,21 @@ def test_query_only_is_the_affair_of_its_connection(url: str) -> None:
     engine = create_async_engine(url)
 
     async def main() -> None:
-        async with sandboxed(engine):
-            async with engine.connect() as reader:
-                await reader.exec_driver_sql("PRAGMA query_only = ON")
-                with pytest.raises(OperationalError, match="readonly"):
-                    await reader.execute(insert(Author).values(name="x"))
-                await reader.rollback()
-                async with engine.begin() as connection:
-                    await connection.execute(insert(Author).values(name="Ann"))
-                with pytest.raises(OperationalError, match="readonly"):
-                    await reader.execute(insert(Author).values(name="x"))
-                await reader.rollback()
-                await reader.exec_driver_sql("PRAGMA query_only(0)")
-                await reader.execute(insert(Author).values(name="Bob"))
-                await reader.commit()
-                await reader.exec_driver_sql("PRAGMA query_only = 1")
-                assert (await reader.exec_driver_sql("PRAGMA query_only")).scalar() == 1
+        async with sandboxed(engine), engine.connect() as reader:
+            await reader.exec_driver_sql("PRAGMA query_only = ON")
+            with pytest.raises(OperationalError, match="readonly"):
+                await reader.execute(insert(Author).values(name="x"))
+            await reader.rollback()
+            async with engine.begin() as connection:
+                await connection.execute(insert(Author).values(name="Ann"))
+            with pytest.raises(OperationalError, match="readonly"):
+                await reader.execute(insert(Author).values(name="x"))
+            await reader.rollback()
+            await reader.exec_driver_sql("PRAGMA query_only(0)")
+            await reader.execute(insert(Author).values(name="Bob"))
+            await reader.commit()
+            await reader.exec_driver_sql("PRAGMA query_only = 1")
+            assert (await reader.exec_driver_sql("PRAGMA query_only")).scalar() == 1
         async with engine.begin() as connection:
             await connection.execute(insert(Author).values(name="after"))
         assert await names(engine) == ["after"]
