@@ -36,6 +36,9 @@ markers =
 """
 """Instead of the suite's own, whose options are for the plugins that it is written for."""
 
+UNO = ("-o", "uno_async_mode=auto", "--uno-block-ms=300")
+"""To start a process blocks the loop, on a busy machine for longer than the default."""
+
 CLOCKS = ("real", "virtual")
 
 
@@ -49,11 +52,7 @@ def run_suite(suite: Suite, archive: Path, place: Path, clock: str) -> tuple[Out
     ini.write_text(INI, encoding="utf-8")
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "COV"))}
     environment["PYTHONPATH"] = str(ADOPTING)
-    uno = (
-        ["-o", "uno_async_mode=auto", f"--uno-clock={clock}", f"--uno-report=json:{report}"]
-        if clock
-        else ["-p", "no:uno"]
-    )
+    uno = [*UNO, f"--uno-clock={clock}", f"--uno-report=json:{report}"] if clock else ["-p", "no:uno"]
     left_out = [option for each in suite.deselected for option in each.options]
     if clock == "virtual":
         left_out += [f"--deselect={each.test}" for each in suite.real_time]

@@ -168,6 +168,11 @@ ANYIO = Suite(
         NETWORK,
         Deselected(("--ignore=tests/test_pytest_plugin.py",), "they are about anyio's plugin"),
         Deselected(
+            ("--deselect=tests/test_to_thread.py::TestBlockingPortalProvider::test_single_thread",),
+            "it counts the threads of the process, of which those of earlier tests end meanwhile: it fails now and then, "
+            "without pytest-uno as well",
+        ),
+        Deselected(
             ("-k", "not ipv6 and not dualstack and not multi"),
             "whether the host has IPv6, and a `localhost` with two addresses, differs from machine to machine",
         ),
