@@ -169,8 +169,8 @@ ANYIO = Suite(
         Deselected(("--ignore=tests/test_pytest_plugin.py",), "they are about anyio's plugin"),
         Deselected(
             ("--deselect=tests/test_to_thread.py::TestBlockingPortalProvider::test_single_thread",),
-            "it counts the threads of the process, of which those of earlier tests end meanwhile: it fails now and then, "
-            "without pytest-uno as well",
+            "it counts the threads of the process, of which those of earlier tests end meanwhile: it fails "
+            "now and then, without pytest-uno as well",
         ),
         Deselected(
             ("-k", "not ipv6 and not dualstack and not multi"),
