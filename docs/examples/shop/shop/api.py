@@ -17,7 +17,7 @@ from pytest_uno import AsyncManager, create_read_transaction_manager, use_manage
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shop.database import create_engine, create_schema, create_session_factory
+from shop.database import create_schema, engine, sessions
 from shop.models import Order, OrderStatus
 from shop.orders import Checkout, OutOfStockError, UnknownProductError
 from shop.payments import PaymentClient, PaymentDeclined, PaymentUnavailable
@@ -148,7 +148,6 @@ async def list_orders(services: RequestServices) -> list[OrderView]:
 
 
 def create_app(
-    database_url: str,
     payment_url: str,
     *,
     staff_password: str,
@@ -157,7 +156,6 @@ def create_app(
     """Create the application.
 
     Args:
-        database_url: an SQLAlchemy URL with an async driver.
         payment_url: the base URL of the payment provider.
         staff_password: what a member of staff signs in with.
         payment_transport: what carries requests to the provider instead of the network.
@@ -167,9 +165,9 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         # Closed in reverse order at the end, after the receipts have gone out, whatever fails in between.
         async with AsyncManager("shop") as manager:
-            engine = await manager.register_resource(create_engine(database_url), "database")
-            await create_schema(engine)
-            manager.session_factory = sessions = create_session_factory(engine)
+            await manager.register_resource(engine, "database")
+            await create_schema()
+            manager.session_factory = sessions
             client = httpx.AsyncClient(base_url=payment_url, transport=payment_transport)
             http = await manager.enter_resource(client, "payment provider")
             outbox = await manager.enter_resource(Outbox(), "outbox")

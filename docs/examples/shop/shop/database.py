@@ -1,23 +1,20 @@
-"""How the shop reaches its database."""
+"""How the shop reaches its database: one engine for the process, which opens nothing before its first use."""
 
 from __future__ import annotations
 
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+import os
+
+from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from shop.models import Base
 
+engine = create_async_engine(os.environ.get("SHOP_DATABASE_URL", "sqlite+aiosqlite:///shop.db"))
 
-def create_engine(url: str) -> AsyncEngine:
-    """Create the engine; whoever calls this must dispose of it."""
-    return create_async_engine(url)
-
-
-def create_session_factory(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
-    """Create what opens sessions; orders stay readable after their transaction has ended."""
-    return async_sessionmaker(engine, expire_on_commit=False)
+# Orders stay readable after their transaction has ended.
+sessions = async_sessionmaker(engine, expire_on_commit=False)
 
 
-async def create_schema(engine: AsyncEngine) -> None:
+async def create_schema() -> None:
     """Create the tables that do not exist yet."""
     async with engine.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)

@@ -1,7 +1,7 @@
-"""What the suite shares: one database for the session, the same for each test; plain pytest fixtures.
+"""What the suite shares: plain pytest fixtures.
 
-`uno_manager` is the test's own manager, which `get_async_manager()` returns in it; it is
-shut down after the test.
+The database is the shop's own: `pytest.ini` names its engine, and nothing that a test commits is there for the next.
+`uno_manager` is the test's own manager, which `get_async_manager()` returns in it; it is shut down after the test.
 """
 
 from __future__ import annotations
@@ -10,43 +10,21 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from pytest_uno import AsyncManager
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from shop.database import create_engine, create_schema, create_session_factory
-from shop.models import Base, Product
+from shop.api import create_app
 from shop.orders import Checkout
 from shop.payments import PaymentClient
 from shop.receipts import Outbox, ReceiptWorker
 from shop.sandbox import SandboxProvider
 
 
-@pytest.fixture(scope="session")
-async def engine(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[AsyncEngine]:
-    """The database, with its tables; built once."""
-    engine = create_engine(f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('database') / 'shop.db'}")
-    await create_schema(engine)
-    yield engine
-    await engine.dispose()
-
-
 @pytest.fixture
-async def sessions(engine: AsyncEngine) -> AsyncIterator[async_sessionmaker[AsyncSession]]:
-    """What opens sessions on a database in which there is tea, and no order."""
-    factory = create_session_factory(engine)
-    async with factory.begin() as session:
-        session.add(Product(sku="tea", name="Tea", price=450, stock=10))
-    yield factory
-    async with engine.begin() as connection:
-        for table in reversed(Base.metadata.sorted_tables):
-            await connection.execute(table.delete())
-
-
-@pytest.fixture
-async def session(sessions: async_sessionmaker[AsyncSession]) -> AsyncIterator[AsyncSession]:
+def session(uno_session: AsyncSession) -> AsyncSession:
     """A session of the test's own."""
-    async with sessions() as session:
-        yield session
+    return uno_session
 
 
 @pytest.fixture
@@ -78,12 +56,22 @@ async def receipts(uno_manager: AsyncManager, outbox: Outbox) -> ReceiptWorker:
 
 
 @pytest.fixture
-def checkout(
-    uno_manager: AsyncManager,
-    sessions: async_sessionmaker[AsyncSession],
-    payments: PaymentClient,
-    receipts: ReceiptWorker,
-) -> Checkout:
-    """The checkout, on the test's database."""
-    uno_manager.session_factory = sessions
+def checkout(uno_manager: AsyncManager, payments: PaymentClient, receipts: ReceiptWorker) -> Checkout:
+    """The checkout; the test's manager opens its sessions."""
     return Checkout(payments, receipts)
+
+
+@pytest.fixture
+async def app(provider: SandboxProvider) -> AsyncIterator[FastAPI]:
+    """The real application, running, with tea to sell."""
+    app = create_app("https://pay.example", staff_password="darjeeling", payment_transport=provider.transport)
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """Somebody with a browser."""
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(base_url="https://shop.example", transport=transport) as client:
+        yield client

@@ -1,41 +1,15 @@
-"""The API as a customer sees it: the real application, started once for this file, without a network."""
+"""The API as a customer sees it: the real application, without a network."""
 
 from __future__ import annotations
-
-from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 from fastapi import FastAPI
-from pytest_uno import transaction_manager
 
 from shop.api import Services, create_app
-from shop.models import Product
 from shop.sandbox import SandboxProvider
 
 pytestmark = pytest.mark.uno_async
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> SandboxProvider:
-    """The provider of this file's application."""
-    return SandboxProvider()
-
-
-@pytest.fixture(scope="module")
-async def app(tmp_path_factory: pytest.TempPathFactory, sandbox: SandboxProvider) -> AsyncIterator[FastAPI]:
-    """A running application on a database of its own, with tea to sell."""
-    database = tmp_path_factory.mktemp("api") / "shop.db"
-    app = create_app(
-        f"sqlite+aiosqlite:///{database}",
-        "https://pay.example",
-        staff_password="darjeeling",
-        payment_transport=sandbox.transport,
-    )
-    async with app.router.lifespan_context(app):
-        async with transaction_manager() as session:
-            session.add(Product(sku="tea", name="Tea", price=450, stock=10))
-        yield app
 
 
 @pytest.fixture
@@ -44,14 +18,6 @@ def services(app: FastAPI) -> Services:
     services = app.state.services
     assert isinstance(services, Services)
     return services
-
-
-@pytest.fixture
-async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    """A customer."""
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(base_url="https://shop.example", transport=transport) as client:
-        yield client
 
 
 async def test_an_order_can_be_placed_and_looked_at(client: httpx.AsyncClient) -> None:
@@ -69,9 +35,7 @@ async def test_a_paid_order_gets_a_receipt(client: httpx.AsyncClient, services: 
     placed = await client.post("/orders", json={"email": "eve@example.org", "sku": "tea", "quantity": 1})
     await services.receipts.flush()
 
-    assert [receipt.order_id for receipt in services.outbox.sent if receipt.email == "eve@example.org"] == [
-        placed.json()["id"]
-    ]
+    assert [receipt.order_id for receipt in services.outbox.sent] == [placed.json()["id"]]
 
 
 @pytest.mark.parametrize(
@@ -93,9 +57,9 @@ async def test_an_order_that_cannot_be_is_refused(
     ("answers", "status"), [([402], 402), ([500, 500, 500], 503)], ids=["declined", "down"]
 )
 async def test_trouble_with_the_payment_is_told(
-    client: httpx.AsyncClient, sandbox: SandboxProvider, answers: list[int], status: int
+    client: httpx.AsyncClient, provider: SandboxProvider, answers: list[int], status: int
 ) -> None:
-    sandbox.answer_next(*answers)
+    provider.answer_next(*answers)
 
     refused = await client.post("/orders", json={"email": "ada@example.org", "sku": "tea", "quantity": 1})
 
@@ -106,11 +70,8 @@ async def test_an_order_that_is_not_there_is_not_found(client: httpx.AsyncClient
     assert (await client.get("/orders/999")).status_code == 404
 
 
-async def test_the_application_closes_what_it_opened(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    database = tmp_path_factory.mktemp("short-lived") / "shop.db"
-    app = create_app(f"sqlite+aiosqlite:///{database}", "https://pay.example", staff_password="darjeeling")
+async def test_the_application_closes_what_it_opened() -> None:
+    app = create_app("https://pay.example", staff_password="darjeeling")
 
     async with app.router.lifespan_context(app):
         manager = app.state.services.manager

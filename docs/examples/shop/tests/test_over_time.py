@@ -6,18 +6,14 @@ The database works in a thread of its own, and the clock stands still while it d
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import httpx
 import pytest
 from fastapi import FastAPI
-from pytest_uno import transaction_manager
 from pytest_uno.clock import VirtualClock
 
-from shop.api import Services, create_app
-from shop.models import Product
+from shop.api import Services
 from shop.receipts import Receipt
 from shop.sandbox import SandboxProvider
 
@@ -25,29 +21,6 @@ pytestmark = pytest.mark.uno_async(start="2026-03-01T21:00Z")
 
 HOUR = 3600
 TEA = {"email": "ada@example.org", "sku": "tea", "quantity": 1}
-
-
-@pytest.fixture
-async def app(tmp_path: Path, provider: SandboxProvider) -> AsyncIterator[FastAPI]:
-    """A running application of the test's own, with tea to sell."""
-    app = create_app(
-        f"sqlite+aiosqlite:///{tmp_path / 'shop.db'}",
-        "https://pay.example",
-        staff_password="darjeeling",
-        payment_transport=provider.transport,
-    )
-    async with app.router.lifespan_context(app):
-        async with transaction_manager() as session:
-            session.add(Product(sku="tea", name="Tea", price=450, stock=10))
-        yield app
-
-
-@pytest.fixture
-async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    """Somebody with a browser."""
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(base_url="https://shop.example", transport=transport) as client:
-        yield client
 
 
 async def sign_in(client: httpx.AsyncClient, password: str) -> httpx.Response:

@@ -24,7 +24,7 @@ HOUR = 3600
 
 
 @pytest.fixture
-async def unsettled(checkout: Checkout, provider: SandboxProvider, sessions: object) -> None:
+async def unsettled(checkout: Checkout, provider: SandboxProvider) -> None:
     """An order for two packets of tea, whose payment is unknown."""
     provider.answer_next(500, 500, 500)
     with pytest.raises(PaymentUnavailable):
