@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_uno.database.records import OpenConnection, Statement, TransactionRecord
     from pytest_uno.database.sandbox.pool import BlockedPool, block, unblock
     from pytest_uno.database.sandbox.rollback import RollbackSandbox, SandboxEnd
+    from pytest_uno.database.uno_database import UnoDatabase
 
 __all__ = [
     "BlockedPool",
@@ -33,6 +34,7 @@ __all__ = [
     "Statement",
     "TooManyQueriesError",
     "TransactionRecord",
+    "UnoDatabase",
     "block",
     "unblock",
 ]
@@ -44,6 +46,7 @@ _HOMES = {
     "SandboxEnd": "sandbox.rollback",
     "Statement": "records",
     "TransactionRecord": "records",
+    "UnoDatabase": "uno_database",
     "block": "sandbox.pool",
     "unblock": "sandbox.pool",
 }
