@@ -7,6 +7,7 @@ instruction offset. The text is made when somebody asks for it.
 
 from __future__ import annotations
 
+import functools
 import sys
 from pathlib import Path
 from typing import TypeAlias
@@ -21,6 +22,12 @@ _Resolved: TypeAlias = "dict[tuple[object, int], Frame]"
 _getframe = sys._getframe  # pyright: ignore[reportPrivateUsage]  (documented, if only for CPython)
 
 
+@functools.lru_cache(maxsize=4)
+def _sites_below(root: Path) -> Sites:
+    """Return what tells the user's files from others: it costs as much as a test, and learns from each."""
+    return Sites(root)
+
+
 class UserFrames:
     """Records where calls come from.
 
@@ -29,7 +36,7 @@ class UserFrames:
     """
 
     def __init__(self, root: Path | None = None) -> None:
-        self._sites = Sites(root or Path.cwd())
+        self._sites = _sites_below(root or Path.cwd())
         self._resolved: _Resolved = {}
 
     def capture(self) -> Site:

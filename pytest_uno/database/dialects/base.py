@@ -128,6 +128,14 @@ class SandboxDialect:
         """
         return False
 
+    def is_spoiled(self, error: BaseException) -> bool:
+        """Say whether an error means that the transaction can only be rolled back.
+
+        Args:
+            error: what the driver raised.
+        """
+        return False
+
     def reset_sequences(self, real: Any) -> None:
         """Let every sequence begin anew.
 

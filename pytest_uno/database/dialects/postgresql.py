@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = ["PostgreSQLSandbox"]
 
-_LOCAL = re.compile(
-    r"""\s*SET\s+LOCAL\s+(?:SESSION\s+)?(TIME\s+ZONE|[\w."]+)|.*\bset_config\s*\(\s*'([\w.]+)'\s*,.*,\s*(?:true|'t')""",
-    re.IGNORECASE | re.DOTALL,
-)
+_LOCAL = re.compile(r"""\s*SET\s+LOCAL\s+(TIME\s+ZONE|[\w."]+)""", re.IGNORECASE)
+_LOCAL_FUNCTION = re.compile(r"\bset_config\s*\(\s*'([\w.]+)'\s*,[^,]*,\s*true\b", re.IGNORECASE)
 _LOST = frozenset({"3B001", "25P01"})
 """SQLSTATEs: there is no such savepoint; there is no transaction."""
+
+_SPOILED = "25P02"
+"""SQLSTATE: a statement of the transaction has failed."""
 
 _DEFERRABLE = "SELECT 1 FROM pg_constraint WHERE condeferrable LIMIT 1"
 _KNOWN = "pytest_uno.deferrable"
@@ -104,9 +105,11 @@ class PostgreSQLSandbox(SandboxDialect):
     def note(self, real: Any, checkout: Checkout, sql: str) -> None:
         """Remember what a setting was before SET LOCAL."""
         match = _LOCAL.match(sql)
+        if match is None and "set_config" in sql:
+            match = _LOCAL_FUNCTION.search(sql)
         if match is None:
             return
-        name = (match.group(1) or match.group(2)).replace('"', "")
+        name = match.group(1).replace('"', "")
         if name.upper().startswith("TIME"):
             name = "TimeZone"
         if name.upper() not in ("ROLE", "TRANSACTION") and name not in checkout.local_settings:
@@ -120,6 +123,10 @@ class PostgreSQLSandbox(SandboxDialect):
     def lost_savepoint(self, error: BaseException) -> bool:
         """Say whether a savepoint is gone."""
         return getattr(error, "sqlstate", None) in _LOST
+
+    def is_spoiled(self, error: BaseException) -> bool:
+        """Say whether a statement has failed before."""
+        return getattr(error, "sqlstate", None) == _SPOILED
 
     def reset_sequences(self, real: Any) -> None:
         """Let every sequence that was used begin anew, until the outer transaction is rolled back."""

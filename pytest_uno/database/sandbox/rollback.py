@@ -16,6 +16,7 @@ from pytest_uno.core.errors import SandboxError, SandboxEscapeError, compose_mes
 from pytest_uno.core.uninterrupted import await_uninterrupted
 from pytest_uno.database.dialects.base import failed_end_error
 from pytest_uno.database.dialects.choice import choose_dialect
+from pytest_uno.database.own_work import own_work
 from pytest_uno.database.records import OpenConnection, Statement, TransactionRecord
 from pytest_uno.database.sandbox.admission import Admission
 from pytest_uno.database.sandbox.checkout import Checkout
@@ -223,7 +224,8 @@ class RollbackSandbox:
 
     def _open_uninterrupted(self) -> None:
         assert self._source is not None
-        fairy = self._source.connect()
+        with own_work():
+            fairy = self._source.connect()
         real = fairy.dbapi_connection
         try:
             self._dialect.begin(real, fairy.info)

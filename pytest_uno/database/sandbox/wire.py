@@ -260,8 +260,10 @@ class Wire:
         if outcome == "commit" and checkout.writes:
             try:
                 self._dialect.check_constraints(self.real, checkout)
-            except BaseException:
+            except BaseException as error:
                 await_only(self._end_savepoint(checkout, "rollback"))
+                if self._dialect.is_spoiled(error):
+                    return "rollback"
                 raise
         return await_only(self._end_savepoint(checkout, outcome))
 
@@ -311,8 +313,8 @@ class Wire:
             return outcome
         try:
             await self._control(*statements, release, *self._dialect.after_commit(checkout))
-        except Exception:
-            if not checkout.has_failed or self.escape is not None:
+        except Exception as error:
+            if not self._dialect.is_spoiled(error):
                 raise
             # As the database itself: COMMIT of a transaction in which something has failed is a ROLLBACK.
             await self._control(back, release)
