@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from pytest_uno.database.snapshot import SnapshotSandbox
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from pytest_uno.database.embedded import make_embedded_engine
@@ -18,6 +17,7 @@ from pytest_uno.database.loading import load_engine
 from pytest_uno.database.sandbox.pool import block, unblock
 from pytest_uno.database.sandbox.rollback import RollbackSandbox
 from pytest_uno.database.settings import DatabaseSettings
+from pytest_uno.database.snapshot import SnapshotSandbox
 from pytest_uno.database.templates.choice import make_template
 from pytest_uno.database.uno_database import UnoDatabase
 

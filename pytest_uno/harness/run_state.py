@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_uno.clock.virtual_loop import VirtualEventLoop
+from pytest_uno.database.leaks.detector import DatabaseLeaks
 from pytest_uno.harness.clock_turns import SharedClocks, TestClock
 from pytest_uno.harness.databases import SharedDatabases
 from pytest_uno.harness.marker import TestOptions, merge_markers, resolve_options
@@ -88,7 +89,9 @@ class RunState:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.settings = config.stash[SETTINGS]
-        self.detection = LeakDetection(root=config.rootpath, block_ms=self.settings.block_ms)
+        self.detection = LeakDetection(
+            root=config.rootpath, block_ms=self.settings.block_ms, others=[DatabaseLeaks]
+        )
         self.test: TestRun | None = None
         self.teardown_item: pytest.Item | None = None
         self.host_tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()

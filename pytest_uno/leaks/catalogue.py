@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
+
 from pytest_uno.leaks.blocking.blocked_loop import BlockedLoop
 from pytest_uno.leaks.judging import FurtherDetector, Ledger
 from pytest_uno.leaks.loops.async_generators import OpenGenerators
@@ -25,11 +28,18 @@ from pytest_uno.leaks.system.threads import Threads
 from pytest_uno.leaks.tasks.swallowed_cancellations import SwallowedCancellations
 from pytest_uno.leaks.tasks.task_births import TaskBirths
 
-__all__ = ["make_further_detectors"]
+__all__ = ["DetectorFactory", "make_further_detectors"]
+
+DetectorFactory: TypeAlias = Callable[[Sites, TaskBirths, Ledger], FurtherDetector]
+"""Makes a detector that a higher layer brings."""
 
 
 def make_further_detectors(
-    sites: Sites, births: TaskBirths, ledger: Ledger, block_ms: float = 0.0
+    sites: Sites,
+    births: TaskBirths,
+    ledger: Ledger,
+    block_ms: float = 0.0,
+    others: Iterable[DetectorFactory] = (),
 ) -> tuple[FurtherDetector, ...]:
     """Make them: what explains other things comes before those.
 
@@ -38,6 +48,7 @@ def make_further_detectors(
         births: knows the tasks, and the test that runs.
         ledger: takes what comes up between judgements.
         block_ms: real milliseconds for which a callback may keep a loop from running; 0 for any number.
+        others: make the detectors of higher layers, whose things explain connections, sockets and threads.
     """
     sockets = OpenSockets(sites, births, ledger)
     servers = OpenServers(sites, births, ledger, sockets)
@@ -47,6 +58,7 @@ def make_further_detectors(
     return (
         SwallowedCancellations(sites, births, ledger),
         EventLoops(sites, births, ledger),
+        *(make(sites, births, ledger) for make in others),
         HttpSessions(sites, births, ledger),
         servers,
         OpenTransports(sites, births, ledger, servers, sockets),

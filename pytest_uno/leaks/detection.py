@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
-from pytest_uno.leaks.catalogue import make_further_detectors
+from pytest_uno.leaks.catalogue import DetectorFactory, make_further_detectors
 from pytest_uno.leaks.hooks import hook_table
 from pytest_uno.leaks.ignored_objects import IgnoredObjects
 from pytest_uno.leaks.judging import Detector, Judgement, Ledger, Suspect
@@ -61,6 +61,7 @@ class LeakDetection:
     Args:
         root: the folder that files are named relative to.
         block_ms: real milliseconds for which a callback may block a loop; 0 for any number.
+        others: make the detectors of higher layers.
 
     Attributes:
         ignored: what is never reported.
@@ -80,7 +81,7 @@ class LeakDetection:
         >>> loop.close()
     """
 
-    def __init__(self, *, root: Path, block_ms: float = 0.0) -> None:
+    def __init__(self, *, root: Path, block_ms: float = 0.0, others: Iterable[DetectorFactory] = ()) -> None:
         self.ignored = IgnoredObjects()
         self._sites = Sites(root)
         self.ledger = Ledger()
@@ -91,7 +92,7 @@ class LeakDetection:
         self._loop_errors = LoopErrors(self._sites, self._births, self.ledger)
         self._coroutines = NeverAwaited(self._sites, self.ledger)
         self._resources = OpenResources(self._sites)
-        self._further = make_further_detectors(self._sites, self._births, self.ledger, block_ms)
+        self._further = make_further_detectors(self._sites, self._births, self.ledger, block_ms, others)
         self.contexts = next(each for each in self._further if isinstance(each, Contexts))
         self._detectors: tuple[Detector, ...] = (
             self._tasks,  # first: its grace lets the others see what is there in the end

@@ -104,6 +104,30 @@ RULES: Mapping[str, Rule] = MappingProxyType(
                 "use `asyncio.run` or `with asyncio.Runner()`, or `close()` the loop in a `finally`",
             ),
             Rule(
+                "UNO301",
+                "open-session",
+                "a session of SQLAlchemy was left with its transaction open",
+                "use `async with AsyncSession(...)`, or take the fixture `uno_session`, which rolls back and closes",
+            ),
+            Rule(
+                "UNO302",
+                "open-transaction",
+                "a connection of SQLAlchemy was left with its transaction open",
+                "use `async with engine.begin()`, or `close()` the connection in a `finally`",
+            ),
+            Rule(
+                "UNO303",
+                "open-connection",
+                "a connection was taken from a pool of SQLAlchemy and not given back",
+                "use `async with engine.connect()`, or `close()` the connection in a `finally`",
+            ),
+            Rule(
+                "UNO304",
+                "engine",
+                "an engine of SQLAlchemy was not disposed of while it had open connections",
+                "call `await engine.dispose()` in the fixture that makes the engine",
+            ),
+            Rule(
                 "UNO401",
                 "transport",
                 "a connection, datagram endpoint or pipe of asyncio was not closed",

@@ -1,0 +1,1 @@
+"""The leak detectors of the database: they look at SQLAlchemy, once somebody has imported it."""
