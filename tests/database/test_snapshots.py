@@ -213,7 +213,7 @@ async def test_what_the_garbage_collector_took_is_told(engine: AsyncEngine, temp
     assert [one.collected for one in end.open_connections] == [True]
     for thread in threading.enumerate():
         if "_connection_worker_thread" in thread.name:
-            await asyncio.to_thread(thread.join)  # it still tells the loop that it has ended
+            await asyncio.to_thread(thread.join, 5)  # it still tells the loop that it has ended
 
 
 async def test_dispose_in_the_test_goes_on_in_the_same_copy(engine: AsyncEngine, template: Template) -> None:
