@@ -24,7 +24,8 @@ def test_a_test_that_uses_no_database_opens_no_connection(run: Run, database: Da
         event.listen(engine.sync_engine, "connect", lambda *_: opened.append(1))
         async with sandboxed(engine) as sandbox:
             assert not sandbox.is_open
-            assert sandbox.transactions == sandbox.queries == ()
+            assert sandbox.transactions == ()
+            assert sandbox.queries == ()
         assert opened == []
         async with sandboxed(engine) as sandbox:
             assert await names(engine) == []

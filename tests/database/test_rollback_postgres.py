@@ -94,7 +94,9 @@ def test_for_update_has_one_winner(run_postgres: Run) -> None:
 
         async def take(number: int) -> None:
             async with AsyncSession(engine) as session, session.begin():
-                job = (await session.scalars(select(Author).where(Author.name == "job").with_for_update())).first()
+                job = (
+                    await session.scalars(select(Author).where(Author.name == "job").with_for_update())
+                ).first()
                 if job is not None:
                     await asyncio.sleep(0)
                     job.name = f"taken by {number}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy.pool import Pool
 
@@ -39,7 +39,7 @@ class SandboxPool(Pool):
         self._check_in = check_in
         self.replaced = replaced
         super().__init__(
-            creator=lambda: check_out(),
+            creator=cast("Any", check_out),
             reset_on_return="commit" if resets_with_commit(replaced) else "rollback",
             **options_like(replaced),
         )

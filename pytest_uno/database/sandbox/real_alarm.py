@@ -19,6 +19,11 @@ __all__ = ["RealAlarm"]
 _INTERVAL = 0.01
 
 
+_alarms: set[RealAlarm] = set()
+_lock = _thread.allocate_lock()
+_thread_is_there = False
+
+
 class RealAlarm:
     """Calls `tick` with the real moment, in the loop, until `stop`.
 
@@ -27,23 +32,20 @@ class RealAlarm:
         tick: what is called.
     """
 
-    _alarms: set[RealAlarm] = set()  # noqa: RUF012 - shared on purpose: one thread for all
-    _lock = _thread.allocate_lock()
-    _is_running = False
-
     def __init__(self, loop: asyncio.AbstractEventLoop, tick: Callable[[float], None]) -> None:
         self._loop = loop
         self._tick = tick
-        with RealAlarm._lock:
-            RealAlarm._alarms.add(self)
-            if not RealAlarm._is_running:
-                RealAlarm._is_running = True
+        global _thread_is_there
+        with _lock:
+            _alarms.add(self)
+            if not _thread_is_there:
+                _thread_is_there = True
                 _thread.start_new_thread(_run, ())
 
     def stop(self) -> None:
         """Call no more."""
-        with RealAlarm._lock:
-            RealAlarm._alarms.discard(self)
+        with _lock:
+            _alarms.discard(self)
 
     def ring(self) -> None:
         """Call once; used by the thread."""
@@ -51,19 +53,20 @@ class RealAlarm:
             self._loop.call_soon_threadsafe(self._call)
 
     def _call(self) -> None:
-        if self in RealAlarm._alarms:
+        if self in _alarms:
             self._tick(monotonic())
 
 
 def _run() -> None:  # pragma: no cover - a thread that threading knows nothing of is not traced
+    global _thread_is_there
     nap = _thread.allocate_lock()
     nap.acquire()
     while True:
         nap.acquire(timeout=_INTERVAL)
-        with RealAlarm._lock:
-            alarms = list(RealAlarm._alarms)
+        with _lock:
+            alarms = list(_alarms)
             if not alarms:
-                RealAlarm._is_running = False
+                _thread_is_there = False
                 return
         for alarm in alarms:
             alarm.ring()

@@ -241,7 +241,7 @@ class Wire:
             if checkout.savepoint is not None:
                 self._take_wire(checkout, ends=True)
                 try:
-                    if checkout.savepoint is not None:
+                    if checkout in self._admission.stack:  # it has not given way meanwhile
                         outcome = self._finish_on_wire(checkout, outcome)
                 finally:
                     checkout.is_busy = False
