@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pytest_uno.leaks.catalogue import DetectorFactory
 from pytest_uno.leaks.detection import LeakDetection
 from pytest_uno.leaks.model import Finding
 from pytest_uno.leaks.owners import OWNER, Owner
@@ -18,8 +19,10 @@ ROOT = Path(__file__).parents[2]
 class Bench:
     """A loop under detection, and tests on it, as the harness does it."""
 
-    def __init__(self, make_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
-        self.detection = LeakDetection(root=ROOT)
+    def __init__(
+        self, make_loop: Callable[[], asyncio.AbstractEventLoop], others: Iterable[DetectorFactory] = ()
+    ) -> None:
+        self.detection = LeakDetection(root=ROOT, others=others)
         self.loop = make_loop()
         self.loop.set_exception_handler(self._handle)
         self.unhandled: list[dict[str, Any]] = []

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from pytest_uno.clock import VirtualEventLoop
+from pytest_uno.database.leaks.detector import DatabaseLeaks
+from tests.leaks.conftest import Bench, _line_of
+
+LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
+    "real": asyncio.new_event_loop,
+    "virtual": VirtualEventLoop,
+}
+
+
+@pytest.fixture(params=LOOPS)
+def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    """Detection on each kind of loop, with the detectors of the database."""
+    bench = Bench(LOOPS[request.param], [DatabaseLeaks])
+    yield bench
+    bench.close()
+
+
+@pytest.fixture
+def engine(bench: Bench, tmp_path: Path) -> Iterator[AsyncEngine]:
+    """An engine that no test has made."""
+    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/shop.db")
+    yield engine
+    bench.run_as(None, engine.dispose)
+
+
+@pytest.fixture
+def line_of() -> Callable[[Callable[..., object], str], int]:
+    """The line of a function that has a mark in it."""
+    return _line_of
