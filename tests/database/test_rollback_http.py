@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pytest_uno.database import SandboxConflict
+from pytest_uno.database import SandboxConflict, SandboxError
 from tests.database.library import Author, names
 from tests.database.running import Run, sandboxed
 
@@ -149,5 +150,52 @@ def test_uncommitted_rows_of_the_test_are_a_conflict_for_the_application(run: Ru
                 await client.get("/authors")
             await session.commit()
             assert (await client.get("/authors")).json() == ["Ann"]
+
+    run(main)
+
+
+def test_an_application_on_a_loop_of_its_own_in_a_thread(run: Run) -> None:
+    async def main(engine: AsyncEngine) -> None:
+        async def post() -> int:
+            async with client_of(make_app(engine)) as client:
+                return (await client.post("/authors/Ann")).status_code
+
+        async with sandboxed(engine):
+            assert await names(engine) == []
+            request = asyncio.to_thread(asyncio.run, post())
+            if engine.dialect.driver == "aiosqlite":
+                assert await request == 200
+                assert await names(engine) == ["Ann", "log of Ann"]
+            else:
+                with pytest.raises(SandboxError, match="another event loop"):
+                    await request
+
+    run(main)
+
+
+def test_threads_with_loops_of_their_own_take_turns(run: Run) -> None:
+    async def main(engine: AsyncEngine) -> None:
+        if engine.dialect.driver != "aiosqlite":
+            return
+        async with sandboxed(engine), engine.connect() as holder:
+            await holder.execute(insert(Author).values(name="Ann"))
+            other = asyncio.create_task(asyncio.to_thread(asyncio.run, names(engine)))
+            for _ in range(20):
+                await asyncio.to_thread(int)
+            await holder.commit()
+            assert await other == ["Ann"]
+            elsewhere = threading.Event()
+
+            async def hold() -> None:
+                async with engine.begin() as connection:
+                    await connection.execute(insert(Author).values(name="Bob"))
+                    elsewhere.set()
+                    for _ in range(20):
+                        await asyncio.to_thread(int)
+
+            other = asyncio.create_task(asyncio.to_thread(asyncio.run, hold()))
+            await asyncio.to_thread(elsewhere.wait)
+            assert await names(engine) == ["Ann", "Bob"]
+            await other
 
     run(main)

@@ -40,6 +40,25 @@ class _Waiter:
         self.ends = ends
         self.loop = asyncio.get_running_loop()
         self.turn: asyncio.Future[None] = self.loop.create_future()
+        self.is_over = False
+        self.is_served = False
+
+    def end(self, error: Exception | None = None) -> None:
+        """Let it go on, or fail; it may wait on the loop of another thread."""
+        self.is_over = True
+        self.is_served = error is None
+        if _running_loop() is self.loop:
+            self._wake(error)
+        else:
+            self.loop.call_soon_threadsafe(self._wake, error)
+
+    def _wake(self, error: Exception | None) -> None:
+        if self.turn.done():
+            return
+        if error is None:
+            self.turn.set_result(None)
+        else:
+            self.turn.set_exception(error)
 
 
 class Admission:
@@ -119,11 +138,11 @@ class Admission:
         hold = ClockHold(waiter.loop, self._task_ahead)
 
         def tick(now: float) -> None:
-            if waiter.turn.done():
+            if waiter.is_over:
                 return
             if now >= deadline:
                 ahead = self.holder() or self.wire
-                waiter.turn.set_exception(timeout_error(checkout, ahead, task, self._wait, self._frames))
+                waiter.end(timeout_error(checkout, ahead, task, self._wait, self._frames))
             else:
                 hold.review()
 
@@ -131,7 +150,7 @@ class Admission:
         try:
             await waiter.turn
         except asyncio.CancelledError:
-            if waiter.turn.done() and not waiter.turn.cancelled() and waiter.turn.exception() is None:
+            if waiter.is_served:
                 self.leave()  # the turn came together with the cancellation
             raise
         finally:
@@ -154,11 +173,11 @@ class Admission:
         if self.wire is not None:
             return
         for waiter in self._waiters:
-            if waiter.turn.done():
+            if waiter.is_over or waiter.turn.done():
                 continue
             if self._is_free_for(waiter.checkout, waiter.task, ends=waiter.ends):
                 self.wire = waiter.checkout
-                waiter.turn.set_result(None)
+                waiter.end()
                 return
 
     def refuse_all(self, error: Exception) -> None:
@@ -168,8 +187,8 @@ class Admission:
             error: with what.
         """
         for waiter in self._waiters:
-            if not waiter.turn.done():
-                waiter.turn.set_exception(error)
+            if not waiter.is_over:
+                waiter.end(error)
 
     def refuse_outer(self, checkout: Checkout, nested: Checkout) -> None:
         """Refuse to end a transaction while another one is nested in it.
@@ -203,3 +222,10 @@ class Admission:
             SandboxConflict: always.
         """
         raise two_tasks_error(checkout, task, self._frames)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:  # the garbage collector has come by
+        return None

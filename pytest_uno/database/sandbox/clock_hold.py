@@ -31,6 +31,7 @@ class ClockHold:
     def __init__(
         self, loop: asyncio.AbstractEventLoop, ahead: Callable[[], asyncio.Task[Any] | None]
     ) -> None:
+        self._loop = loop
         self._ahead = ahead
         self._hold: contextlib.ExitStack | None = None
         self._clock = loop.clock if isinstance(loop, VirtualEventLoop) and loop.clock.is_virtual else None
@@ -44,6 +45,8 @@ class ClockHold:
         if self._clock is None or self._is_over:
             return
         ahead = self._ahead()
+        if ahead is not None and ahead.get_loop() is not self._loop:
+            return  # it runs in another thread, and could not be looked at
         if ahead is not None and not ahead.done() and waits_only_for_time(ahead):
             self._release()
         elif self._hold is None:

@@ -76,18 +76,18 @@ class StreamingCursor(SandboxCursor):
 
     def fetchone(self) -> Any:
         """Fetch a row, see the DBAPI."""
-        return self._wire.fetch(self._checkout, self._real.fetchone, ())
+        return self._wire.fetch(self._checkout, self._real.fetchone)
 
     def fetchmany(self, size: int | None = None) -> Any:
         """Fetch some rows, see the DBAPI."""
-        return self._wire.fetch(self._checkout, self._real.fetchmany, () if size is None else (size,))
+        return self._wire.fetch(self._checkout, self._real.fetchmany, *(() if size is None else (size,)))
 
     def fetchall(self) -> Any:
         """Fetch the remaining rows, see the DBAPI."""
-        return self._wire.fetch(self._checkout, self._real.fetchall, ())
+        return self._wire.fetch(self._checkout, self._real.fetchall)
 
     def close(self) -> None:
         """Close the cursor, see the DBAPI."""
         if self._wire.is_closed:
             return
-        self._wire.fetch(self._checkout, self._real.close, ())
+        self._wire.fetch(self._checkout, self._real.close, closes=True)

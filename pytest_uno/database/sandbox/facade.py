@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_uno.database.sandbox.cursor import SandboxCursor, StreamingCursor
-from pytest_uno.database.sandbox.wire import two_phase_error, warn_of_limit
+from pytest_uno.database.sandbox.limits import two_phase_error, warn_of_limit
 
 if TYPE_CHECKING:
     from pytest_uno.database.sandbox.checkout import Checkout

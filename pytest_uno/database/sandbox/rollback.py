@@ -22,6 +22,7 @@ from pytest_uno.database.sandbox.admission import Admission
 from pytest_uno.database.sandbox.checkout import Checkout
 from pytest_uno.database.sandbox.facade import MySQLSandboxConnection, SandboxConnection
 from pytest_uno.database.sandbox.journal import Journal
+from pytest_uno.database.sandbox.limits import late_error, loop_error
 from pytest_uno.database.sandbox.pool import BlockedPool, SandboxPool
 from pytest_uno.database.sandbox.wire import Wire
 from pytest_uno.database.sqlalchemy_internals import begins_in_autocommit, is_abandoned
@@ -90,6 +91,7 @@ class RollbackSandbox:
         self._count = 0
         self._opening: asyncio.Lock | None = None
         self._source: Pool | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._fairy: Any = None
 
     # -- what was seen
@@ -160,7 +162,7 @@ class RollbackSandbox:
         open_connections = self._open_connections()
         self._wire.is_closed = True
         self._wire.note_orphans()
-        self._admission.refuse_all(self._wire.late_error("a statement that waited for its turn"))
+        self._admission.refuse_all(late_error("a statement that waited for its turn"))
         try:
             await self._admission.until_free()
         finally:
@@ -192,9 +194,11 @@ class RollbackSandbox:
     # -- in greenlets
     def _check_out(self) -> SandboxConnection:
         if self._wire.is_closed:
-            raise self._wire.late_error("a new connection")
+            raise late_error("a new connection")
         if self._fairy is None:
             self._open()
+        if self._dialect.is_loop_bound and asyncio.get_running_loop() is not self._loop:
+            raise loop_error()
         self._count += 1
         checkout = Checkout(
             self._count, self._journal.frames.capture(), is_autocommit=self._starts_autocommit
@@ -236,6 +240,7 @@ class RollbackSandbox:
                 fairy.invalidate()
             fairy.close()
             raise
+        self._loop = asyncio.get_running_loop()
         self._wire.real = real
         self._fairy = fairy
 

@@ -10,20 +10,20 @@ when another one comes along, and gets a new one when it is used again, with tho
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
-import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.util import await_only
 
-from pytest_uno.core.errors import SandboxError, SandboxEscapeError, SandboxWarning, compose_message
+from pytest_uno.core.errors import SandboxEscapeError
 from pytest_uno.core.uninterrupted import await_uninterrupted
 from pytest_uno.database.dialects.base import escape_error
 from pytest_uno.database.records import Outcome, shorten
 from pytest_uno.database.sandbox.admission import Admission
 from pytest_uno.database.sandbox.checkout import Checkout, SentStatement
+from pytest_uno.database.sandbox.limits import ddl_error, late_error, two_phase_error, warn_of_limit
+from pytest_uno.database.sandbox.savepoints import follow_savepoint, give_way, keep_savepoint
 from pytest_uno.database.statements import ParsedStatement, StatementKind, parse_statement
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from pytest_uno.database.sandbox.journal import Journal
 
 __all__ = ["Wire"]
-
-_SNAPSHOT = "give the test a database of its own: uno_async(db='snapshot')"
 
 
 class Wire:
@@ -82,7 +80,7 @@ class Wire:
         text = sql if isinstance(sql, str) else str(sql)
         statement = parse_statement(text)
         if self.is_closed:
-            raise self.late_error(text)
+            raise late_error(text)
         if not statement.is_plain and self._run_special(checkout, statement, text):
             return None
         self._enter(checkout, statement, text)
@@ -93,7 +91,7 @@ class Wire:
             raise
         else:
             if statement.savepoint is not None:
-                _follow_savepoints(checkout, statement)
+                follow_savepoint(checkout, statement)
         finally:
             checkout.is_busy = False
             self._admission.leave()
@@ -101,17 +99,25 @@ class Wire:
                 self.finish(checkout, "rollback" if checkout.has_failed else "commit")
         return result
 
-    def fetch(self, checkout: Checkout, call: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-        """Fetch rows of a cursor that lives in the database.
+    def fetch(
+        self, checkout: Checkout, call: Callable[..., Any], *arguments: Any, closes: bool = False
+    ) -> Any:
+        """Fetch rows of a cursor that lives in the database, or close it.
+
+        It was there before the transaction that another connection of this task may have begun meanwhile, so that one
+        is not in the way.
 
         Args:
             checkout: whose cursor it is.
             call: the method of the driver's cursor.
             arguments: its arguments.
+            closes: whether it reads nothing, so that nobody is in the way.
         """
         if self.is_closed:
-            raise self.late_error(checkout.last_sql)
-        self._take_wire(checkout)
+            raise late_error(checkout.last_sql)
+        holder = self._admission.holder()
+        closes = closes or (holder is not None and holder.task is _current_task())
+        self._take_wire(checkout, ends=closes)
         try:
             return call(*arguments)
         finally:
@@ -173,7 +179,7 @@ class Wire:
         statements = list(self._dialect.switch(self._real_settings, checkout))
         stack = self._admission.stack
         while stack and stack[-1] is not checkout and not stack[-1].is_exclusive:
-            statements += _give_way(stack.pop())
+            statements += give_way(stack.pop())
         if checkout.savepoint is None and self._needs_savepoint(statement):
             checkout.savepoint = f"uno_{next(self._names)}"
             stack.append(checkout)
@@ -204,13 +210,7 @@ class Wire:
         if kind is StatementKind.TWO_PHASE:
             raise two_phase_error(text)
         if kind is StatementKind.DDL and self._dialect.ddl_commits:
-            raise SandboxError(
-                compose_message(
-                    f"this database commits by itself with DDL, so the sandbox could not undo it: {shorten(text)}",
-                    fix=f"make the schema before the tests (uno_db_schema), or {_SNAPSHOT}",
-                    anchor="sandbox-ddl",
-                )
-            )
+            raise ddl_error(text)
         if kind is StatementKind.ISOLATION:
             warn_of_limit(
                 f"{shorten(text)}: the sandbox has one connection, on which levels make no difference"
@@ -220,7 +220,7 @@ class Wire:
         if statement.limit is not None:
             warn_of_limit(f"{shorten(text)}: {statement.limit}")
         if statement.savepoint is not None and checkout.savepoint is None:
-            return _keep_savepoint(checkout, statement)
+            return keep_savepoint(checkout, statement)
         return False
 
     # -- the end of a transaction
@@ -303,7 +303,7 @@ class Wire:
         stack = self._admission.stack
         statements = list(self._dialect.switch(self._real_settings, checkout))
         while stack and stack[-1] is not checkout:
-            statements += _give_way(stack.pop())
+            statements += give_way(stack.pop())
         if stack:
             stack.pop()
         name, checkout.savepoint = checkout.savepoint, None
@@ -331,78 +331,9 @@ class Wire:
             self.escape = escape_error(error)
             raise self.escape from error
 
-    def late_error(self, text: str) -> SandboxError:
-        """Return the error for a use after the test.
-
-        Args:
-            text: what was tried.
-        """
-        return SandboxError(
-            compose_message(
-                f"the database is used after the test had ended: {shorten(text)}",
-                cause="a background task or a session has outlived the test",
-                fix="await or cancel what the test has started, and close its sessions",
-                anchor="sandbox-late",
-            )
-        )
-
-
-def two_phase_error(text: str) -> SandboxError:
-    """Return the error for a transaction in two phases.
-
-    Args:
-        text: the statement, or the name of the method.
-    """
-    return SandboxError(
-        compose_message(
-            f"a transaction in two phases cannot be undone by the sandbox: {shorten(text)}",
-            fix=_SNAPSHOT,
-            anchor="sandbox-limits",
-        )
-    )
-
-
-def warn_of_limit(what: str) -> None:
-    """Warn of something that one connection in one transaction cannot show.
-
-    Args:
-        what: what it is.
-    """
-    warnings.warn(compose_message(what, fix=_SNAPSHOT, anchor="sandbox-limits"), SandboxWarning, stacklevel=2)
-
 
 def _current_task() -> asyncio.Task[Any] | None:
     try:
         return asyncio.current_task()
     except RuntimeError:
         return None
-
-
-def _give_way(checkout: Checkout) -> list[str]:
-    """Return what takes the savepoint from a transaction that has only read."""
-    name, checkout.savepoint = checkout.savepoint, None
-    back = [f"ROLLBACK TO SAVEPOINT {name}"] if checkout.has_failed else []
-    checkout.has_failed = False
-    return [*back, f"RELEASE SAVEPOINT {name}"]
-
-
-def _keep_savepoint(checkout: Checkout, statement: ParsedStatement) -> bool:
-    """Note a savepoint of a transaction that has none itself so far; False if the database must say what is wrong."""
-    if statement.kind is not StatementKind.SAVEPOINT and statement.savepoint not in checkout.savepoints:
-        return False
-    await_only(asyncio.sleep(0))
-    _follow_savepoints(checkout, statement)
-    return True
-
-
-def _follow_savepoints(checkout: Checkout, statement: ParsedStatement) -> None:
-    name = statement.savepoint
-    assert name is not None
-    if statement.kind is StatementKind.SAVEPOINT:
-        checkout.savepoints.append(name)
-        return
-    with contextlib.suppress(ValueError):
-        at = len(checkout.savepoints) - 1 - checkout.savepoints[::-1].index(name)
-        del checkout.savepoints[at + (statement.kind is StatementKind.ROLLBACK_TO) :]
-    if statement.kind is StatementKind.ROLLBACK_TO:
-        checkout.has_failed = False
