@@ -286,6 +286,28 @@ def test_rows_are_streamed_while_another_session_writes(run: Run) -> None:
     run(main)
 
 
+def test_a_stream_goes_on_beside_an_open_transaction_of_its_task(run: Run) -> None:
+    async def main(engine: AsyncEngine) -> None:
+        async with sandboxed(engine):
+            async with engine.begin() as connection:
+                await connection.execute(insert(Author), [{"name": f"a{number}"} for number in range(9)])
+            async with engine.connect() as reader, engine.connect() as writer:
+                options: dict[str, Any] = {"yield_per": 2}
+                result = await reader.stream(
+                    select(Author.name).where(Author.name < "b").order_by(Author.name),
+                    execution_options=options,
+                )
+                seen = []
+                async for name in result.scalars():
+                    seen.append(name)
+                    await writer.execute(insert(Author).values(name=f"b{name}"))
+                await writer.rollback()
+                assert seen == [f"a{number}" for number in range(9)]
+            assert len(await names(engine)) == 9
+
+    run(main)
+
+
 def test_everything_of_a_result_can_be_fetched_from_a_stream(run: Run) -> None:
     async def main(engine: AsyncEngine) -> None:
         async with sandboxed(engine), engine.begin() as connection:
