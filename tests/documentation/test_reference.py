@@ -13,6 +13,7 @@ import pytest
 import pytest_uno
 import pytest_uno.clock
 import pytest_uno.core
+from pytest_uno.database import UnoDatabase
 from pytest_uno.harness import fixtures, marker, settings
 from pytest_uno.leaks import policy
 from pytest_uno.leaks.leak_watch import LeakWatch
@@ -60,9 +61,20 @@ def test_what_the_clock_is_said_to_do_exists() -> None:
 
 def test_members_of_uno_leaks() -> None:
     public = {name for name in vars(LeakWatch) if not name.startswith("_")}
-    documented = re.findall(r"^\| `(\w+)(?:\(.*\))?` \|", page("fixtures.md"), re.MULTILINE)
-    assert set(documented) == public - {"judge"}
+    documented = documented_members("uno_leaks")
+    assert documented == public - {"judge"}
     assert all(inspect.getdoc(getattr(LeakWatch, name)) for name in documented)
+
+
+def test_members_of_uno_db() -> None:
+    public = {name for name in vars(UnoDatabase) if not name.startswith("_")}
+    assert documented_members("uno_db") == public | {"engines", "mode", "session_factory"}
+
+
+def documented_members(fixture: str) -> set[str]:
+    section = page("fixtures.md").partition(f"## `{fixture}`")[2].partition("\n## ")[0]
+    cells = re.findall(r"^\| (`.+?`) \|", section, re.MULTILINE)
+    return {name for cell in cells for name in re.findall(r"`(\w+)(?:\(.*?\))?`", cell)}
 
 
 def registered_options(config: pytest.Config) -> set[str]:
@@ -98,7 +110,8 @@ def test_defaults_of_options(pytestconfig: pytest.Config) -> None:
         cells = [cell.strip(" `") for cell in line.strip("|").split("|")]
         if cells[0].startswith("uno_") and len(cells) == 4:
             default = pytestconfig._parser._inidict[cells[0]][2]
-            assert cells[3] == (default or "none"), cells[0]
+            shown = str(default).lower() if isinstance(default, bool) else default or "none"
+            assert cells[3] == shown, cells[0]
 
 
 def test_marker_keys() -> None:
