@@ -93,6 +93,9 @@ def find_common_lines(stacks: Sequence[tuple[Line, ...]]) -> tuple[Line, ...]:
 
 
 def _excuses(code: types.CodeType, module: str) -> bool:
+    # These wait until the system has let the new thread or process run, which it may have no processor for.
     if module == "threading":
-        return code.co_name == "start"  # it waits until the system has let the new thread run
+        return code.co_name == "start"
+    if module == "subprocess":
+        return code.co_name == "_execute_child"
     return code.co_filename.startswith(_IMPORT) or module.partition(".")[0] in _DEBUGGERS

@@ -146,11 +146,13 @@ def test_an_import_does_not_count(look: Lookers, tmp_path: Path, monkeypatch: py
         ("_pydevd_bundle.pydevd_frame", "do_wait_suspend", False),
         ("threading", "start", False),
         ("threading", "wait", True),
+        ("subprocess", "_execute_child", False),
+        ("subprocess", "wait", True),
         ("pdbx", "start", True),
         (None, "anything", True),
     ],
 )
-def test_debuggers_and_the_start_of_a_thread_do_not_count(
+def test_debuggers_and_the_start_of_threads_and_processes_do_not_count(
     look: Lookers, module: str | None, function: str, counts: bool
 ) -> None:
     names: dict[str, Any] = {"look": look, "__name__": module}
