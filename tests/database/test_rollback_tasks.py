@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 from sqlalchemy import func, insert, select, text, update
@@ -110,10 +111,24 @@ def test_readers_interleave(run: Run) -> None:
                     assert await names_in(connection) == ["Ann"]
                     await asyncio.sleep(0)
 
-        async with sandboxed(engine, wait=_SHORT):
+        async with sandboxed(engine):
             async with engine.begin() as connection:
                 await connection.execute(insert(Author).values(name="Ann"))
             await asyncio.gather(*(read() for _ in range(4)))
+
+    run(main)
+
+
+def test_a_long_queue_is_no_deadlock(run: Run) -> None:
+    async def main(engine: AsyncEngine) -> None:
+        async def work(number: int) -> None:
+            async with engine.begin() as connection:
+                await connection.execute(insert(Author).values(name=f"{number}"))
+                await asyncio.to_thread(time.sleep, 0.02)
+
+        async with sandboxed(engine, wait=0.5):
+            await asyncio.gather(*(work(number) for number in range(40)))
+            assert len(await names(engine)) == 40
 
     run(main)
 

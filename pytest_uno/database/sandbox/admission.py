@@ -81,6 +81,7 @@ class Admission:
         self._wait = wait
         self._frames = frames
         self._waiters: collections.deque[_Waiter] = collections.deque()
+        self._progress = 0
 
     def holder(self) -> Checkout | None:
         """Return the innermost transaction that has written or locked something."""
@@ -123,6 +124,8 @@ class Admission:
     ) -> None:
         """Wait until the wire is free for a checkout, and take it.
 
+        The time limit is that of one holder: it begins anew with the next one.
+
         Args:
             checkout: who wants to use the connection.
             task: the task that does.
@@ -135,11 +138,15 @@ class Admission:
         waiter = _Waiter(checkout, task, ends=ends)
         self._waiters.append(waiter)
         deadline = monotonic() + self._wait
+        progress = self._progress
         hold = ClockHold(waiter.loop, self._task_ahead)
 
         def tick(now: float) -> None:
+            nonlocal deadline, progress
             if waiter.is_over:
                 return
+            if progress != self._progress:  # others get their turn: a long queue is no deadlock
+                deadline, progress = now + self._wait, self._progress
             if now >= deadline:
                 ahead = self.holder() or self.wire
                 waiter.end(timeout_error(checkout, ahead, task, self._wait, self._frames))
@@ -166,7 +173,10 @@ class Admission:
     def leave(self) -> None:
         """Give the wire to the first of those who wait that may have it."""
         self.wire = None
-        self.pass_on()
+        if self._waiters:
+            if self.holder() is None:
+                self._progress += 1
+            self.pass_on()
 
     def pass_on(self) -> None:
         """Give the wire, if it is free, to the first of those who wait that may have it."""
