@@ -14,7 +14,7 @@ from typing import Any
 from pytest_uno.database.sandbox.facade import SandboxConnection
 from pytest_uno.leaks.settling import can_turn, reap, settle_in_time, turn
 
-__all__ = ["close_in_time", "terminate", "thread_of"]
+__all__ = ["close_in_time", "terminate", "threads_of"]
 
 _TURNS = 3
 """Turns of the loop that a connection needs to close."""
@@ -33,7 +33,7 @@ def terminate(connection: Any) -> bool:
         False if its driver cannot do that.
     """
     if isinstance(connection, SandboxConnection):
-        return True  # the sandbox of the test ends it, with the test
+        return True  # there is nothing to close: the sandbox ends with the test
     libpq = getattr(_driver_of(connection), "pgconn", None)
     for close in (getattr(connection, "terminate", None), getattr(libpq, "finish", None)):
         if close is not None:
@@ -50,28 +50,25 @@ def close_in_time(connection: Any, loop: asyncio.AbstractEventLoop) -> None:
         connection: SQLAlchemy's adapter of it, in no pool any more.
         loop: a loop that may be run for it; one that cannot be run is left alone.
     """
-    thread = thread_of(connection)
+    threads = threads_of(connection)
     if not terminate(connection) and can_turn(loop):
         _close_in_loop(_driver_of(connection), loop)
-    if thread is not None:
-        # Its last word goes to the loop, which must not be closed by then.
-        thread.join(_SECONDS)
+    for thread in threads:
+        thread.join(_SECONDS)  # its last word goes to the loop, which must not be closed by then
     for _ in range(_TURNS):
         if can_turn(loop):
             turn(loop)
 
 
-def thread_of(connection: Any) -> threading.Thread | None:
-    """Return the worker thread of a connection of aiosqlite; None for others, and for the sandbox's own.
+def threads_of(connection: Any) -> list[threading.Thread]:
+    """Return the worker thread of a connection of aiosqlite; none for others, and none for the sandbox's own.
 
     Args:
         connection: SQLAlchemy's adapter of it.
     """
-    if isinstance(connection, SandboxConnection):
-        return None
-    driver = _driver_of(connection)
+    driver = None if isinstance(connection, SandboxConnection) else _driver_of(connection)
     thread = getattr(driver, "_thread", driver)  # before 0.22 the connection is a thread itself
-    return thread if isinstance(thread, threading.Thread) else None
+    return [thread] if isinstance(thread, threading.Thread) else []
 
 
 def _driver_of(connection: Any) -> Any:

@@ -66,12 +66,6 @@ class DatabaseLeaks(FurtherDetector):
         if self._taken is not None:
             self._taken.forget_test()
 
-    def clear(self) -> None:
-        """Let go of everything."""
-        if self._taken is not None and self._engines is not None:
-            self._taken.clear()
-            self._engines.clear()
-
     def compare(self, judgement: Judgement) -> list[Suspect]:
         """Return what those who are judged have left open."""
         if self._taken is None or self._engines is None:

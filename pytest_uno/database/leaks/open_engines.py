@@ -19,7 +19,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
-from pytest_uno.database.leaks.closing import close_in_time, terminate, thread_of
+from pytest_uno.database.leaks.closing import close_in_time, terminate, threads_of
 from pytest_uno.database.leaks.recorder import Recorder
 from pytest_uno.database.leaks.sqlalchemy_patches import pool_of, proxy_of
 from pytest_uno.leaks.hook_table import replace_attribute
@@ -105,13 +105,9 @@ class OpenEngines:
             self._removals.append(functools.partial(event.remove, Pool, name, listener))
 
     def remove(self) -> None:
-        """Look no more."""
+        """Look no more, and let go of everything."""
         while self._removals:
             self._removals.pop()()
-        self.clear()
-
-    def clear(self) -> None:
-        """Let go of everything."""
         self._open.clear()
         self._made.clear()
         self._ending.clear()
@@ -172,9 +168,7 @@ class OpenEngines:
         if not engine.is_recorded and not is_made_by_import(engine.site):
             engine.is_recorded = True
             self._recorder.ledger.record(engine.owner, self._describe(engine, OwnerInfo.of(engine.owner)))
-        thread = thread_of(opened.connection)
-        if thread is not None:
-            self._ending.append(thread)
+        self._ending += threads_of(opened.connection)
         terminate(opened.connection)
 
     def _engine_of(self, pool: Pool) -> _Engine | None:
@@ -186,12 +180,11 @@ class OpenEngines:
 
     # -- what is left
     def _ids_of_parts(self) -> Iterator[int]:
-        for opened in list(self._open.values()):
-            record = opened.record()
-            if record is not None:
-                for part in walk([record.driver_connection], limit=_LIMIT):
-                    if isinstance(part, _PARTS):
-                        yield id(part)
+        records = [opened.record() for opened in self._open.values()]
+        for record in records:
+            for part in walk([getattr(record, "driver_connection", None)], limit=_LIMIT):
+                if isinstance(part, _PARTS):
+                    yield id(part)
 
     def _describe(self, engine: _Engine, owner: OwnerInfo) -> Finding:
         return self._recorder.find(

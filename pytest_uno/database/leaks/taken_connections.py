@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import Session, SessionTransaction
 from sqlalchemy.pool import ConnectionPoolEntry, Pool, StaticPool
 
-from pytest_uno.database.leaks.closing import close_in_time, terminate, thread_of
+from pytest_uno.database.leaks.closing import close_in_time, terminate, threads_of
 from pytest_uno.database.leaks.recorder import Recorder
 from pytest_uno.database.leaks.sqlalchemy_patches import CLEANUP, is_made_by_user, silenced
 from pytest_uno.database.sqlalchemy_internals import dialect_of, is_abandoned
@@ -43,15 +43,15 @@ class _Session:
     """A session that was made.
 
     Attributes:
-        proxy: returns the session, as the user knows it, while it lives.
+        proxy: a weak reference to the session, as the user knows it.
         name: the name of its class.
-        owner: whose it is; None for nobody's.
+        owner: whose it is.
         site: where it was made.
     """
 
-    proxy: Callable[[], AsyncSession | None]
+    proxy: weakref.ref[AsyncSession]
     name: str
-    owner: Owner | None
+    owner: Owner
     site: Site
 
 
@@ -112,13 +112,9 @@ class TakenConnections:
             self._removals.append(functools.partial(event.remove, target, name, listener))
 
     def remove(self) -> None:
-        """Look no more."""
+        """Look no more, and let go of everything."""
         while self._removals:
             self._removals.pop()()
-        self.clear()
-
-    def clear(self) -> None:
-        """Let go of everything."""
         self._taken.clear()
         self._connections.clear()
         self._sessions.clear()
@@ -135,8 +131,7 @@ class TakenConnections:
             return []
         if self._find_open(judgement):
             judgement.collect_garbage()
-        while self._ending:  # its last word goes to the loop, which must not be closed by then
-            self._ending.pop().join(_ENDING)
+        self._end_threads()
         found = settle_in_threads(self._find_open(judgement), self._is_open)
         wholes: dict[int, tuple[object, list[_Taken]]] = {}
         for taken in found:
@@ -184,11 +179,9 @@ class TakenConnections:
             fairy = kwargs.get("fairy")
             if fairy is not None:
                 self._taken.pop(id(fairy), None)
-            elif kwargs.get("is_gc_cleanup") and self._is_lost(record, pool):
+            elif kwargs.get("is_gc_cleanup") and self._record_lost(record, pool) and is_abandoned(record):
                 connection = record.dbapi_connection
-                thread = thread_of(connection)
-                if thread is not None:
-                    self._ending.append(thread)
+                self._ending += threads_of(connection)
                 with silenced(pool) as silent:
                     clean_up(None, record, silent, echo, *args, **kwargs)
                 if not dialect_of(pool).has_terminate:
@@ -217,12 +210,13 @@ class TakenConnections:
             return
         noted = self._sessions.get(session)
         if noted is None:  # made by an import, or before the first test: it is nobody's
-            noted = _Session(_nothing, type(session).__qualname__, None, [])
-        elif noted.owner is not None and noted.owner.ended:
-            noted.owner = taken.owner  # a session that was closed in time, and is used again
+            del self._taken[id(fairy)]
+            return
+        if noted.owner.ended:
+            noted.owner = taken.owner  # it was closed in time, and is used again
         taken.session, taken.inner = noted, weakref.ref(session)
 
-    def _is_lost(self, record: ConnectionPoolEntry, pool: Pool) -> bool:
+    def _record_lost(self, record: ConnectionPoolEntry, pool: Pool) -> bool:
         """Record what the garbage collector has taken; True if it is a leak, and SQLAlchemy need not say so."""
         lost = [taken for taken in self._taken.values() if taken.record is record and taken.fairy() is None]
         for taken in lost:
@@ -230,13 +224,10 @@ class TakenConnections:
         # A pool with one connection for everybody hands it out again while it is taken.
         if not lost or self._recorder.is_expected() or not (is_abandoned(record) or _is_shared(pool)):
             return False
-        is_leak = False
         for taken in lost:
             owner = _owner_of(taken)
-            if owner is not None:
-                self._recorder.ledger.record(owner, self._describe(taken, OwnerInfo.of(owner)))
-                is_leak = True
-        return is_leak
+            self._recorder.ledger.record(owner, self._describe(taken, OwnerInfo.of(owner)))
+        return True
 
     # -- what is left
     def _is_open(self, taken: _Taken) -> bool:
@@ -298,41 +289,38 @@ class TakenConnections:
 
         def dispose() -> None:
             for taken in parts:
-                connection = self._give_back(taken)
-                if connection is not None:
-                    close_in_time(connection, judgement.loop)
+                close_in_time(_give_back(taken), judgement.loop)
 
         return Suspect(thing, _owner_of(first), describe, adopt, dispose)
 
     def _close_thing(self, thing: object) -> None:
-        for taken in list(self._taken.values()):
-            if self._is_open(taken) and self._whole(taken) is thing:
-                connection = self._give_back(taken)
-                thread = thread_of(connection)
-                terminate(connection)
-                if thread is not None:
-                    thread.join(_ENDING)
+        held = [taken for taken in self._taken.values() if self._is_open(taken)]
+        for taken in [taken for taken in held if self._whole(taken) is thing]:
+            connection = _give_back(taken)
+            self._ending += threads_of(connection)
+            terminate(connection)
+        self._end_threads()
 
-    def _give_back(self, taken: _Taken) -> Any:
-        """Take a connection from whoever has it and from its pool; it is not closed by that."""
-        fairy = taken.fairy()
-        if fairy is None or not fairy.is_valid:
-            return None
-        connection = fairy.dbapi_connection
-        fairy.detach()
-        return connection
+    def _end_threads(self) -> None:
+        """Let the threads of closed connections end: their last words go to the loop, which must be open then."""
+        while self._ending:
+            self._ending.pop().join(_ENDING)
 
 
-def _owner_of(taken: _Taken) -> Owner | None:
+def _give_back(taken: _Taken) -> Any:
+    """Take a connection from whoever has it and from its pool; it is not closed by that."""
+    fairy: Any = taken.fairy()
+    connection = fairy.dbapi_connection
+    fairy.detach()
+    return connection
+
+
+def _owner_of(taken: _Taken) -> Owner:
     return taken.owner if taken.session is None else taken.session.owner
 
 
 def _is_shared(pool: Pool) -> bool:
     return isinstance(pool, StaticPool)
-
-
-def _nothing() -> None:
-    return None
 
 
 def _ignore(_: object) -> None:

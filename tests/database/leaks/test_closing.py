@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from pytest_uno.database.leaks.closing import close_in_time, terminate, thread_of
+from pytest_uno.database.leaks.closing import close_in_time, terminate, threads_of
+from pytest_uno.database.sandbox.facade import SandboxConnection
 
 
 class Driver:
@@ -75,6 +76,12 @@ def test_psycopg() -> None:
     assert driver.pgconn.is_finished
 
 
+def test_the_connection_of_a_sandbox_is_left_to_it() -> None:
+    connection = SandboxConnection.__new__(SandboxConnection)
+    assert terminate(connection)
+    assert threads_of(connection) == []
+
+
 @pytest.mark.parametrize("connection", [None, Adapter(Driver())])
 def test_no_thread(connection: Any) -> None:
-    assert thread_of(connection) is None
+    assert threads_of(connection) == []

@@ -203,6 +203,21 @@ def test_look_alikes(bench: Bench, engine: AsyncEngine, use: Callable[[AsyncEngi
             bench.run_as(None, each.close)
 
 
+def test_a_driver_that_cannot_be_terminated(
+    bench: Bench, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine.dialect, "has_terminate", False)
+    threads = threading.active_count()
+
+    async def test() -> None:
+        connection = await engine.connect()
+        del connection
+        gc.collect()
+
+    assert rules(bench.run_test(test)) == ["UNO303"]
+    assert threading.active_count() == threads
+
+
 def test_a_detached_connection_is_the_users(bench: Bench, engine: AsyncEngine) -> None:
     async def test() -> None:
         raw = await engine.raw_connection()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -157,6 +158,17 @@ def test_an_engine_of_the_application(bench: Bench, engine: AsyncEngine) -> None
         await use(engine.execution_options(isolation_level="AUTOCOMMIT"))
 
     assert bench.run_test(test) == []
+
+
+def test_what_a_connection_in_a_pool_has_opened(bench: Bench, engine: AsyncEngine) -> None:
+    async def test() -> None:
+        async with engine.connect() as connection:
+            raw = await connection.get_raw_connection()
+            KEPT.append(socket.socket())
+            raw.driver_connection.of_the_driver = KEPT[0]  # type: ignore[union-attr]
+
+    assert bench.run_test(test) == []
+    KEPT[0].close()
 
 
 def test_an_engine_that_an_import_has_made(
