@@ -6,7 +6,6 @@ that moment; what such an engine does meanwhile is done, but not seen.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
+from pytest_uno.database.callers import calling_task
 from pytest_uno.database.records import OpenConnection
 from pytest_uno.database.sandbox.checkout import Checkout, SentStatement
 from pytest_uno.database.sandbox.journal import Journal
@@ -194,5 +194,5 @@ def _is_autocommit(connection: Any) -> bool:
 
 
 def _task_name() -> str:
-    task = asyncio.current_task()
+    task = calling_task()
     return "" if task is None else task.get_name()

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool, Pool
 from sqlalchemy.util import greenlet_spawn
 
+from pytest_uno.database.callers import follow_callers, forget_callers
 from pytest_uno.database.observed_connections import ObservedConnections
 from pytest_uno.database.records import Statement, TransactionRecord
 from pytest_uno.database.sandbox.journal import Journal
@@ -93,6 +94,7 @@ class SnapshotSandbox:
             self._pools.append(own)
         self._template.redirection.source = self._find_copy
         self._observed.listen(self._template.engines, self._pools)
+        follow_callers(self._journal.frames.capture)
 
     async def stop(self) -> SandboxEnd:
         """Close every connection, throw the copy away and give the engines their pools back, whatever happens.
@@ -114,6 +116,7 @@ class SnapshotSandbox:
                 await dispose_pool(own)
         finally:
             self._observed.stop_listening()
+            forget_callers(self._journal.frames.capture)
             self._pools.clear()
             self._replaced.clear()
             copy, self._copy = self._copy, None

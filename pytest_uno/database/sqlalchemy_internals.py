@@ -11,10 +11,12 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from sqlalchemy import Dialect
+from sqlalchemy.ext.asyncio.session import _AsyncSessionContextManager  # pyright: ignore[reportPrivateUsage]
 from sqlalchemy.pool import Pool
 from sqlalchemy.pool.base import _ConnectionRecord  # pyright: ignore[reportPrivateUsage]
 
 __all__ = [
+    "BEGUN_SESSION",
     "begins_in_autocommit",
     "creator_of",
     "dialect_of",
@@ -26,6 +28,9 @@ __all__ = [
     "resets_with_commit",
     "was_given_up",
 ]
+
+BEGUN_SESSION: type[Any] = _AsyncSessionContextManager
+"""What `async_sessionmaker.begin()` returns; no public name leads to the class whose `async with` commits."""
 
 
 def begins_in_autocommit(dialect: Dialect) -> bool:

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import TypeAlias
 
+from pytest_uno.database.callers import calling_site
 from pytest_uno.leaks.model import Frame
 from pytest_uno.leaks.sites import Site, Sites
 
@@ -41,7 +42,7 @@ class UserFrames:
 
     def capture(self) -> Site:
         """Record the innermost of the user's frames, or none."""
-        return self._sites.capture_innermost(_getframe(1))
+        return self._sites.capture_innermost(_getframe(1)) or calling_site() or []
 
     def resolve(self, site: Site) -> Frame | None:
         """Turn what was recorded into a frame; None if nothing was.

@@ -14,6 +14,7 @@ from sqlalchemy.util import await_only, greenlet_spawn
 
 from pytest_uno.core.errors import SandboxError, SandboxEscapeError, compose_message
 from pytest_uno.core.uninterrupted import await_uninterrupted
+from pytest_uno.database.callers import follow_callers, forget_callers
 from pytest_uno.database.dialects.base import failed_end_error
 from pytest_uno.database.dialects.choice import choose_dialect
 from pytest_uno.database.own_work import own_work
@@ -152,6 +153,7 @@ class RollbackSandbox:
                 self._source = own
             engine.sync_engine.pool = SandboxPool(own, self._check_out, self._check_in)
             self._replaced.append((engine, pool))
+        follow_callers(self._journal.frames.capture)
 
     async def stop(self) -> SandboxEnd:
         """Undo everything and give the engines their pools back, whatever happens.
@@ -167,6 +169,7 @@ class RollbackSandbox:
             await self._admission.until_free()
         finally:
             self._put_back()
+            forget_callers(self._journal.frames.capture)
         escape = None
         if self._fairy is not None:
             escape = await greenlet_spawn(self._close)

@@ -18,6 +18,7 @@ from sqlalchemy.util import await_only
 
 from pytest_uno.core.errors import SandboxEscapeError
 from pytest_uno.core.uninterrupted import await_uninterrupted
+from pytest_uno.database.callers import calling_task
 from pytest_uno.database.dialects.base import escape_error
 from pytest_uno.database.records import Outcome, shorten
 from pytest_uno.database.sandbox.admission import Admission
@@ -116,7 +117,7 @@ class Wire:
         if self.is_closed:
             raise late_error(checkout.last_sql)
         holder = self._admission.holder()
-        closes = closes or (holder is not None and holder.task is _current_task())
+        closes = closes or (holder is not None and holder.task is calling_task())
         self._take_wire(checkout, ends=closes)
         try:
             return call(*arguments)
@@ -160,7 +161,7 @@ class Wire:
         return statement.is_exclusive or statement.savepoint is not None or self._dialect.reads_need_savepoint
 
     def _take_wire(self, checkout: Checkout, *, ends: bool = False) -> None:
-        task = _current_task()
+        task = calling_task()
         if checkout.is_busy:
             self._admission.refuse_second_task(checkout, task)
         checkout.is_busy = True
@@ -330,10 +331,3 @@ class Wire:
             self._admission.stack.clear()
             self.escape = escape_error(error)
             raise self.escape from error
-
-
-def _current_task() -> asyncio.Task[Any] | None:
-    try:
-        return asyncio.current_task()
-    except RuntimeError:
-        return None

@@ -1,0 +1,98 @@
+"""What SQLAlchemy does in tasks of its own counts as the work of the user's task, at the user's line."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker
+
+from pytest_uno.database import SandboxConflict
+from tests.database.library import Author, names
+from tests.database.running import Run, sandboxed
+
+_FOLDER = Path(__file__).parent
+
+
+async def _add(engine: AsyncEngine, name: str) -> None:
+    async with async_sessionmaker(engine).begin() as session:  # its only statement is sent at its end
+        session.add(Author(name=name))
+
+
+def test_a_conflict_within_one_task_is_found_at_once(run: Run) -> None:
+    async def main(engine: AsyncEngine) -> None:
+        async with sandboxed(engine, wait=60, root=_FOLDER), AsyncSession(engine) as session:
+            session.add(Author(name="mine"))
+            await session.flush()
+            with pytest.raises(
+                SandboxConflict, match=r"same task.*\n.*\n.*\n.*\n  second: .* at test_callers\.py:20"
+            ):
+                await _add(engine, "other")
+
+    run(main)
+
+
+def test_a_connection_of_the_same_task_nests(run: Run) -> None:
+    async def main(engine: AsyncEngine) -> None:
+        async with sandboxed(engine, conflict="join", wait=60), AsyncSession(engine) as session:
+            session.add(Author(name="mine"))
+            await session.flush()
+            await _add(engine, "other")
+            await session.commit()
+            assert await names(engine) == ["mine", "other"]
+
+    run(main)
+
+
+def test_another_task_is_named_by_its_own_name_and_line(run: Run) -> None:
+    async def main(engine: AsyncEngine) -> None:
+        async with sandboxed(engine, wait=0.02, root=_FOLDER), AsyncSession(engine) as session:
+            session.add(Author(name="mine"))
+            await session.flush()
+            child = asyncio.create_task(_add(engine, "other"), name="child")
+            with pytest.raises(
+                SandboxConflict, match=r"task 'child' waited[^~]*waiter: .* at test_callers\.py:20"
+            ):
+                await child
+
+    run(main)
+
+
+def test_records_name_the_task_and_the_line(run: Run) -> None:
+    async def main(engine: AsyncEngine) -> None:
+        async with sandboxed(engine, root=_FOLDER) as sandbox:
+            await asyncio.create_task(_add(engine, "one"), name="adder")
+            async with engine.connect() as connection:
+                await connection.execute(insert(Author).values(name="two"))
+            (commit,), (discarded,) = sandbox.commits, sandbox.discarded
+            assert commit.task == "adder"
+            assert commit.site is not None
+            assert (commit.site.file, commit.site.line) == ("test_callers.py", 20)
+            assert commit.statements[0].site == commit.site
+            task = asyncio.current_task()
+            assert task is not None
+            assert discarded.task == task.get_name()
+
+    run(main)
+
+
+def test_a_task_that_is_made_meanwhile_is_another_one(run: Run) -> None:
+    async def main(engine: AsyncEngine) -> None:
+        async with sandboxed(engine, wait=60) as sandbox:
+            await _add(engine, "one")
+            await asyncio.create_task(_add(engine, "two"), name="child")
+            assert [commit.task == "child" for commit in sandbox.commits] == [False, True]
+
+    run(main)
+
+
+def test_sqlalchemy_is_left_as_it_was(run: Run) -> None:
+    async def main(engine: AsyncEngine) -> None:
+        before = AsyncSession.__aexit__, AsyncConnection.__aexit__
+        async with sandboxed(engine):
+            assert (AsyncSession.__aexit__, AsyncConnection.__aexit__) != before
+        assert (AsyncSession.__aexit__, AsyncConnection.__aexit__) == before
+
+    run(main)
