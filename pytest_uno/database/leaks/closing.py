@@ -48,16 +48,16 @@ def close_in_time(connection: Any, loop: asyncio.AbstractEventLoop) -> None:
 
     Args:
         connection: SQLAlchemy's adapter of it, in no pool any more.
-        loop: a loop that may be run for it; one that cannot be run is left alone.
+        loop: a loop to be run for it; one that cannot be run is left alone.
     """
-    threads = threads_of(connection)
-    if not terminate(connection) and can_turn(loop):
-        _close_in_loop(_driver_of(connection), loop)
-    for thread in threads:
-        thread.join(_SECONDS)  # its last word goes to the loop, which must not be closed by then
-    for _ in range(_TURNS):
-        if can_turn(loop):
-            turn(loop)
+    if can_turn(loop):
+        _close_and_wait(connection, loop)
+    else:
+        own = asyncio.SelectorEventLoop()
+        try:
+            _close_and_wait(connection, own)
+        finally:
+            own.close()
 
 
 def threads_of(connection: Any) -> list[threading.Thread]:
@@ -75,10 +75,18 @@ def _driver_of(connection: Any) -> Any:
     return getattr(connection, "driver_connection", None)
 
 
-def _close_in_loop(driver: Any, loop: asyncio.AbstractEventLoop) -> None:
-    async def close() -> None:
-        await driver.close()
+def _close_and_wait(connection: Any, loop: asyncio.AbstractEventLoop) -> None:
+    """Close a connection in a loop that runs: a driver asks for the current one, which may be any other outside."""
 
+    async def close() -> None:
+        if not terminate(connection):
+            await _driver_of(connection).close()
+
+    threads = threads_of(connection)
     task = loop.create_task(close())
     settle_in_time(loop, lambda: [] if task.done() else [task], seconds=_SECONDS)
     reap(loop, [task])
+    for thread in threads:
+        thread.join(_SECONDS)  # its last word goes to the loop, which must not be closed by then
+    for _ in range(_TURNS):
+        turn(loop)

@@ -7,6 +7,7 @@ before the end of a test must make no difference: where something is left, the g
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import functools
 import threading
@@ -92,6 +93,8 @@ class TakenConnections:
         self._taken: dict[int, _Taken] = {}
         """By the identity of what the pool has handed out."""
         self._ending: list[threading.Thread] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """The loop of the last judgement that had something to judge."""
         self._held = HeldByTasks(recorder.births, self._close_thing)
         self._removals: list[Callable[[], None]] = []
 
@@ -124,6 +127,7 @@ class TakenConnections:
     def forget_test(self) -> None:
         """Close what leaked tasks have held, and not closed when they were cancelled."""
         self._held.forget_test()
+        self._loop = None
 
     def compare(self, judgement: Judgement) -> list[Suspect]:
         """Return the sessions and connections of those who are judged that hold what they have taken."""
@@ -131,7 +135,9 @@ class TakenConnections:
             return []
         if self._find_open(judgement):
             judgement.collect_garbage()
-        self._end_threads()
+        self._loop = judgement.loop
+        while self._ending:  # its last word goes to the loop, which must not be closed by then
+            self._ending.pop().join(_ENDING)
         found = settle_in_threads(self._find_open(judgement), self._is_open)
         wholes: dict[int, tuple[object, list[_Taken]]] = {}
         for taken in found:
@@ -294,17 +300,10 @@ class TakenConnections:
         return Suspect(thing, _owner_of(first), describe, adopt, dispose)
 
     def _close_thing(self, thing: object) -> None:
+        assert self._loop is not None  # where there is something held, there was a judgement
         held = [taken for taken in self._taken.values() if self._is_open(taken)]
         for taken in [taken for taken in held if self._whole(taken) is thing]:
-            connection = _give_back(taken)
-            self._ending += threads_of(connection)
-            terminate(connection)
-        self._end_threads()
-
-    def _end_threads(self) -> None:
-        """Let the threads of closed connections end: their last words go to the loop, which must be open then."""
-        while self._ending:
-            self._ending.pop().join(_ENDING)
+            close_in_time(_give_back(taken), self._loop)
 
 
 def _give_back(taken: _Taken) -> Any:

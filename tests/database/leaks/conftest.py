@@ -21,7 +21,9 @@ LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     """Detection on each kind of loop, with the detectors of the database."""
     bench = Bench(LOOPS[request.param], [DatabaseLeaks])
+    asyncio.set_event_loop(bench.loop)  # drivers ask for it where none runs
     yield bench
+    asyncio.set_event_loop(None)
     bench.close()
 
 

@@ -67,7 +67,7 @@ def test_a_closed_loop_is_left_alone() -> None:
     driver, loop = Driver(), asyncio.new_event_loop()
     loop.close()
     close_in_time(Adapter(driver), loop)
-    assert not driver.is_closed
+    assert driver.is_closed
 
 
 def test_psycopg() -> None:

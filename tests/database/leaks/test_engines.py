@@ -150,6 +150,8 @@ def test_look_alikes(bench: Bench, url: str, act: Callable[[str], Any]) -> None:
     for engine in KEPT:
         if isinstance(engine, AsyncEngine):
             bench.run_as(None, engine.dispose)
+        else:
+            engine.dispose()
 
 
 def test_an_engine_of_the_application(bench: Bench, engine: AsyncEngine) -> None:
