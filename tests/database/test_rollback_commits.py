@@ -85,7 +85,7 @@ def test_a_rollback_undoes_the_work_of_its_session_only(run: Run) -> None:
 
 def test_nested_transactions_end_as_they_do_without(run: Run) -> None:
     async def main(engine: AsyncEngine) -> None:
-        async with sandboxed(engine), AsyncSession(engine) as session:
+        async with sandboxed(engine) as sandbox, AsyncSession(engine) as session:
             async with session.begin():
                 session.add(Author(name="Ann"))
                 with pytest.raises(ZeroDivisionError):
@@ -96,6 +96,7 @@ def test_nested_transactions_end_as_they_do_without(run: Run) -> None:
                 async with session.begin_nested():
                     session.add(Author(name="Cid"))
             assert await names(engine) == ["Ann", "Cid"]
+            assert [record.writes for record in sandbox.commits] == [2]  # what is undone does not count
 
     run(main)
 
@@ -203,7 +204,13 @@ def test_autocommit_commits_each_statement(run: Run) -> None:
                 await connection.rollback()
             assert await names(engine) == ["Ann", "Bob"]
             assert len(sandbox.commits) == 2
-            assert [record.outcome for record in sandbox.discarded] == ["rollback"]
+            assert [record.outcome for record in sandbox.transactions] == [
+                "commit",
+                "rollback",
+                "commit",
+                "rollback",
+            ]
+            assert sandbox.discarded == ()
             async with engine.connect() as connection:
                 await connection.execute(insert(Author).values(name="Cid"))
             assert await names(engine) == ["Ann", "Bob"]

@@ -88,6 +88,32 @@ def test_local_settings_end_with_their_transaction(run_postgres: Run, statement:
     run_postgres(main)
 
 
+def test_local_settings_are_those_of_their_transaction_only(run_postgres: Run) -> None:
+    async def tenant(connection: Any) -> Any:
+        return (await connection.execute(text("SELECT current_setting('app.tenant', true)"))).scalar()
+
+    async def main(engine: AsyncEngine) -> None:
+        async with (
+            sandboxed(engine),
+            engine.connect() as one,
+            engine.connect() as two,
+            engine.connect() as three,
+        ):
+            await one.execute(text("SELECT set_config('app.tenant', :name, true)"), {"name": "it's one"})
+            await two.execute(text("SET LOCAL app.tenant = 'two'"))
+            for _ in range(2):
+                assert await tenant(one) == "it's one"
+                assert not await tenant(three)
+                assert await tenant(two) == "two"
+            await one.execute(insert(Author).values(name="Ann"))
+            assert await tenant(one) == "it's one"
+            await one.commit()
+            assert not await tenant(one)
+            assert await tenant(two) == "two"
+
+    run_postgres(main)
+
+
 def test_for_update_has_one_winner(run_postgres: Run) -> None:
     async def main(engine: AsyncEngine) -> None:
         winners: list[int] = []
@@ -137,12 +163,14 @@ def test_after_an_error_a_transaction_is_unusable_until_it_is_rolled_back(run_po
 def test_sequences_begin_anew_when_asked_to(run_postgres: Run) -> None:
     async def main(engine: AsyncEngine) -> None:
         for resets in (False, True, True):
-            async with sandboxed(engine, reset_sequences=resets):
-                async with AsyncSession(engine, expire_on_commit=False) as session:
-                    author = Author(name="Ann")
-                    session.add(author)
-                    await session.commit()
-                    assert not resets or author.id == 1
+            async with (
+                sandboxed(engine, reset_sequences=resets),
+                AsyncSession(engine, expire_on_commit=False) as session,
+            ):
+                author = Author(name="Ann")
+                session.add(author)
+                await session.commit()
+                assert not resets or author.id == 1
 
     run_postgres(main)
 

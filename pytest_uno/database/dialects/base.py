@@ -108,6 +108,22 @@ class SandboxDialect:
             sql: its text.
         """
 
+    def read_settings(self, real: Any, checkout: Checkout) -> None:
+        """Remember what the settings are that a statement has just set for its transaction.
+
+        Args:
+            real: the real connection.
+            checkout: who sent it.
+        """
+
+    def resume(self, checkout: Checkout) -> Collection[str]:
+        """Return the statements that set again what a transaction has set for itself before it gave way.
+
+        Args:
+            checkout: whose it is.
+        """
+        return ()
+
     def note_schema(self) -> None:
         """Note that the schema changes, for the rest of the test."""
 

@@ -112,9 +112,24 @@ class PostgreSQLSandbox(SandboxDialect):
         name = match.group(1).replace('"', "")
         if name.upper().startswith("TIME"):
             name = "TimeZone"
-        if name.upper() not in ("ROLE", "TRANSACTION") and name not in checkout.local_settings:
-            rows = _execute(real, f"SELECT current_setting({_literal(name)}, true)")
-            checkout.local_settings[name] = rows[0][0] or ""
+        if name.upper() in ("ROLE", "TRANSACTION"):
+            return
+        if name not in checkout.local_settings:
+            checkout.local_settings[name] = _setting(real, name)
+        checkout.unread_settings.append(name)
+
+    def read_settings(self, real: Any, checkout: Checkout) -> None:
+        """Remember what SET LOCAL has set, see `SandboxDialect.read_settings`."""
+        while checkout.unread_settings:
+            name = checkout.unread_settings.pop()
+            checkout.local_values[name] = _setting(real, name)
+
+    def resume(self, checkout: Checkout) -> Collection[str]:
+        """Set again what SET LOCAL has set."""
+        return [
+            f"SELECT set_config({_literal(name)}, {_literal(value)}, true)"
+            for name, value in checkout.local_values.items()
+        ]
 
     def note_schema(self) -> None:
         """Forget what is known of the schema: it has changed for the rest of the test."""
@@ -141,6 +156,11 @@ def _execute(real: Any, sql: str) -> list[Any]:
         return list(cursor.fetchall()) if cursor.description else []
     finally:
         cursor.close()
+
+
+def _setting(real: Any, name: str) -> str:
+    rows = _execute(real, f"SELECT current_setting({_literal(name)}, true)")
+    return rows[0][0] or ""
 
 
 def _literal(text: str) -> str:

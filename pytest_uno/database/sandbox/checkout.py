@@ -39,11 +39,14 @@ class Checkout:
         savepoint: the name of its savepoint in the real connection, while there is one.
         is_exclusive: its transaction has written or locked something.
         has_failed: its last statement has failed, which some databases punish until a rollback.
-        savepoints: the names of the savepoints that the application has set in it, the outermost first.
+        savepoints: the names of the savepoints that the application has set in it, the outermost first, each with
+            the number of writes before it.
         writes: its statements that write, since its transaction began.
         tables: the tables that were written.
         statements: all of its statements.
         local_settings: what settings that end with the transaction were before.
+        local_values: what they are.
+        unread_settings: those that were set by the statement under way.
         settings: settings of the connection that the sandbox switches with its user.
         last_sql: the statement that was sent last.
         last_site: where that came from.
@@ -59,6 +62,7 @@ class Checkout:
         "last_site",
         "last_sql",
         "local_settings",
+        "local_values",
         "number",
         "record",
         "savepoint",
@@ -69,6 +73,7 @@ class Checkout:
         "tables",
         "task",
         "task_name",
+        "unread_settings",
         "writes",
     )
 
@@ -92,8 +97,10 @@ class Checkout:
         self.in_block = False
         self.is_exclusive = False
         self.has_failed = False
-        self.savepoints: list[str] = []
+        self.savepoints: list[tuple[str, int]] = []
         self.writes = 0
         self.tables: dict[str, None] = {}
         self.statements: list[SentStatement] = []
         self.local_settings: dict[str, str] = {}
+        self.local_values: dict[str, str] = {}
+        self.unread_settings: list[str] = []

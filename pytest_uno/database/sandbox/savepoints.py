@@ -23,7 +23,8 @@ def give_way(checkout: Checkout) -> list[str]:
         checkout: whose it is.
     """
     name, checkout.savepoint = checkout.savepoint, None
-    back = [f"ROLLBACK TO SAVEPOINT {name}"] if checkout.has_failed else []
+    # Settings that end with the transaction must not be the next one's; they come back with the new savepoint.
+    back = [f"ROLLBACK TO SAVEPOINT {name}"] if checkout.has_failed or checkout.local_values else []
     checkout.has_failed = False
     return [*back, f"RELEASE SAVEPOINT {name}"]
 
@@ -38,7 +39,7 @@ def keep_savepoint(checkout: Checkout, statement: ParsedStatement) -> bool:
     Returns:
         Whether that was possible; else the database has to say what is wrong.
     """
-    if statement.kind is not StatementKind.SAVEPOINT and statement.savepoint not in checkout.savepoints:
+    if statement.kind is not StatementKind.SAVEPOINT and statement.savepoint not in dict(checkout.savepoints):
         return False
     await_only(asyncio.sleep(0))
     follow_savepoint(checkout, statement)
@@ -55,10 +56,13 @@ def follow_savepoint(checkout: Checkout, statement: ParsedStatement) -> None:
     name = statement.savepoint
     assert name is not None
     if statement.kind is StatementKind.SAVEPOINT:
-        checkout.savepoints.append(name)
+        checkout.savepoints.append((name, checkout.writes))
         return
+    names = [one for one, _ in checkout.savepoints]
     with contextlib.suppress(ValueError):
-        at = len(checkout.savepoints) - 1 - checkout.savepoints[::-1].index(name)
+        at = len(names) - 1 - names[::-1].index(name)
+        if statement.kind is StatementKind.ROLLBACK_TO:
+            checkout.writes = checkout.savepoints[at][1]
         del checkout.savepoints[at + (statement.kind is StatementKind.ROLLBACK_TO) :]
     if statement.kind is StatementKind.ROLLBACK_TO:
         checkout.has_failed = False

@@ -89,8 +89,11 @@ class Wire:
             result = getattr(cursor, method)(sql, *arguments)
         except BaseException:
             checkout.has_failed = True
+            checkout.writes -= statement.writes
             raise
         else:
+            if checkout.unread_settings:
+                self._dialect.read_settings(self.real, checkout)
             if statement.savepoint is not None:
                 follow_savepoint(checkout, statement)
         finally:
@@ -184,8 +187,9 @@ class Wire:
         if checkout.savepoint is None and self._needs_savepoint(statement):
             checkout.savepoint = f"uno_{next(self._names)}"
             stack.append(checkout)
-            names = [checkout.savepoint, *checkout.savepoints]
+            names = [checkout.savepoint, *(name for name, _ in checkout.savepoints)]
             statements += [f"SAVEPOINT {self._dialect.quote(name)}" for name in names]
+            statements += self._dialect.resume(checkout)
         if statements:
             await self._control(*statements)
         self.note_orphans()
