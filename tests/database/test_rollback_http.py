@@ -173,13 +173,17 @@ def test_an_application_on_a_loop_of_its_own_in_a_thread(run: Run) -> None:
     run(main)
 
 
+def _run_names(engine: AsyncEngine) -> list[str]:
+    return asyncio.run(names(engine))
+
+
 def test_threads_with_loops_of_their_own_take_turns(run: Run) -> None:
     async def main(engine: AsyncEngine) -> None:
         if engine.dialect.driver != "aiosqlite":
             return
         async with sandboxed(engine), engine.connect() as holder:
             await holder.execute(insert(Author).values(name="Ann"))
-            other = asyncio.create_task(asyncio.to_thread(asyncio.run, names(engine)))
+            other = asyncio.create_task(asyncio.to_thread(_run_names, engine))
             for _ in range(20):
                 await asyncio.to_thread(int)
             await holder.commit()
@@ -193,9 +197,9 @@ def test_threads_with_loops_of_their_own_take_turns(run: Run) -> None:
                     for _ in range(20):
                         await asyncio.to_thread(int)
 
-            other = asyncio.create_task(asyncio.to_thread(asyncio.run, hold()))
+            holding = asyncio.create_task(asyncio.to_thread(asyncio.run, hold()))
             await asyncio.to_thread(elsewhere.wait)
             assert await names(engine) == ["Ann", "Bob"]
-            await other
+            await holding
 
     run(main)

@@ -188,6 +188,23 @@ def test_a_statement_on_the_wire_is_waited_for_at_the_end(run: Run) -> None:
     run(main)
 
 
+def test_an_end_that_is_cancelled_comes_to_its_end(run: Run) -> None:
+    async def main(engine: AsyncEngine) -> None:
+        for turns in range(1, 6):
+            sandbox = RollbackSandbox([engine])
+            sandbox.start()
+            async with engine.begin() as connection:
+                await connection.execute(insert(Author).values(name="Ann"))
+            task = asyncio.create_task(sandbox.stop())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+            assert await names(engine) == []
+
+    run(main)
+
+
 def test_connections_that_the_collector_takes_are_told_and_rolled_back(run: Run) -> None:
     async def main(engine: AsyncEngine) -> None:
         sandbox = RollbackSandbox([engine], wait=0.1)

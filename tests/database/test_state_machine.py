@@ -231,6 +231,9 @@ class _Machine(RuleBasedStateMachine):
 
         async def step(world: _World) -> None:
             connection = world.connections[who]
+            await connection.execute(
+                text("SELECT 1")
+            )  # aiosqlite loses a connection that is cancelled when it opens
             task = asyncio.create_task(connection.execute(text(_SLOW)))
             for _ in range(turns):
                 await asyncio.sleep(0)

@@ -172,7 +172,7 @@ class RollbackSandbox:
             forget_callers(self._journal.frames.capture)
         escape = None
         if self._fairy is not None:
-            escape = await greenlet_spawn(self._close)
+            escape = await await_uninterrupted(greenlet_spawn(self._close))
         return SandboxEnd(escape, open_connections)
 
     def _put_back(self) -> None:
