@@ -24,7 +24,6 @@ from pytest_uno.database.uno_database import UnoDatabase
 if TYPE_CHECKING:
     from pytest_uno.clock import VirtualClock
     from pytest_uno.core.errors import SandboxError
-    from pytest_uno.database.records import OpenConnection
 
 __all__ = ["DatabaseEnd", "RunDatabases"]
 
@@ -35,11 +34,9 @@ class DatabaseEnd:
 
     Attributes:
         escape: the test has ended the sandbox's own transaction; the worker database was thrown away.
-        open_connections: the connections that were not given back.
     """
 
     escape: SandboxError | None
-    open_connections: tuple[OpenConnection, ...]
 
 
 class RunDatabases:
@@ -116,7 +113,7 @@ class RunDatabases:
         finally:
             self._time.clock = None
             self._block()
-        return DatabaseEnd(end.escape, end.open_connections)
+        return DatabaseEnd(end.escape)
 
     async def close(self) -> None:
         """Drop the databases of the run, and give the engines back as they were found."""
