@@ -46,3 +46,7 @@ async def test_a_receipt_is_on_its_way(outbox: Outbox) -> None:
 async def test_an_outbox_opens() -> None:
     outbox = await careless.open_outbox()
     assert outbox.is_open
+
+
+async def test_there_is_no_order() -> None:
+    assert await careless.count_orders() == 0
