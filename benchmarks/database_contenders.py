@@ -143,7 +143,6 @@ class Plugin(Contender):
         finally:
             end = await self.databases.end_test()
         assert end.escape is None
-        assert not end.open_connections
 
     async def close(self) -> None:
         """See `Contender.close`."""
