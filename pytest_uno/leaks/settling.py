@@ -188,10 +188,14 @@ def reap(
     """
     pending = list(tasks)
     ended: list[asyncio.Task[Any]] = []
-    end = now() + _REAPING
+    next_cancel = now()
+    end = next_cancel + _REAPING
     while pending and can_turn(loop):
-        for task in pending:
-            task.cancel()
+        # A clean-up that waits for a thread or another process gets its moment before it is cancelled in turn.
+        if now() >= next_cancel:
+            next_cancel = now() + _GRACE
+            for task in pending:
+                task.cancel()
         turn(loop)
         ended += [task for task in pending if task.done()]
         pending = [task for task in pending if not task.done()]
