@@ -10,6 +10,8 @@ from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker
 
 from pytest_uno.database import SandboxConflict
+from pytest_uno.database.callers import calling_site, calling_task, follow_callers, forget_callers
+from pytest_uno.database.user_frames import Site
 from tests.database.library import Author, names
 from tests.database.running import Run, sandboxed
 
@@ -21,13 +23,16 @@ async def _add(engine: AsyncEngine, name: str) -> None:
         session.add(Author(name=name))
 
 
+_LINE = _add.__code__.co_firstlineno + 1
+
+
 def test_a_conflict_within_one_task_is_found_at_once(run: Run) -> None:
     async def main(engine: AsyncEngine) -> None:
         async with sandboxed(engine, wait=60, root=_FOLDER), AsyncSession(engine) as session:
             session.add(Author(name="mine"))
             await session.flush()
             with pytest.raises(
-                SandboxConflict, match=r"same task.*\n.*\n.*\n.*\n  second: .* at test_callers\.py:20"
+                SandboxConflict, match=rf"same task.*\n.*\n.*\n.*\n  second: .* at test_callers\.py:{_LINE}\b"
             ):
                 await _add(engine, "other")
 
@@ -53,7 +58,7 @@ def test_another_task_is_named_by_its_own_name_and_line(run: Run) -> None:
             await session.flush()
             child = asyncio.create_task(_add(engine, "other"), name="child")
             with pytest.raises(
-                SandboxConflict, match=r"task 'child' waited[^~]*waiter: .* at test_callers\.py:20"
+                SandboxConflict, match=rf"task 'child' waited[^~]*waiter: .* at test_callers\.py:{_LINE}\b"
             ):
                 await child
 
@@ -69,7 +74,7 @@ def test_records_name_the_task_and_the_line(run: Run) -> None:
             (commit,), (discarded,) = sandbox.commits, sandbox.discarded
             assert commit.task == "adder"
             assert commit.site is not None
-            assert (commit.site.file, commit.site.line) == ("test_callers.py", 20)
+            assert (commit.site.file, commit.site.line) == ("test_callers.py", _LINE)
             assert commit.statements[0].site == commit.site
             task = asyncio.current_task()
             assert task is not None
@@ -96,3 +101,48 @@ def test_sqlalchemy_is_left_as_it_was(run: Run) -> None:
         assert (AsyncSession.__aexit__, AsyncConnection.__aexit__) == before
 
     run(main)
+
+
+def test_who_follows_leaves_for_itself_only() -> None:
+    def first() -> Site:
+        return []
+
+    def second() -> Site:
+        return []
+
+    before = AsyncSession.__aexit__
+    follow_callers(first)
+    follow_callers(second)
+    forget_callers(first)
+    forget_callers(first)
+    assert AsyncSession.__aexit__ is not before
+    forget_callers(second)
+    assert AsyncSession.__aexit__ is before
+
+
+def test_a_block_that_ends_after_all_have_left_is_nobody_s_call() -> None:
+    seen: list[object] = []
+
+    class Session(AsyncSession):
+        async def close(self) -> None:
+            seen.append(calling_site())
+
+    def capture() -> Site:
+        return [first_line]
+
+    async def main() -> None:
+        follow_callers(capture)
+        try:
+            leave = AsyncSession.__aexit__
+            await leave(Session(), None, None, None)
+        finally:
+            forget_callers(capture)
+        await leave(Session(), None, None, None)
+
+    first_line = object()
+    asyncio.run(main())
+    assert seen == [[first_line], None]
+
+
+def test_outside_of_a_loop_nobody_calls() -> None:
+    assert calling_task() is None

@@ -102,6 +102,7 @@ def test_what_a_dialect_need_not_care_about() -> None:
     checkout = Checkout(1, [], is_autocommit=False)
     dialect.note(real, checkout, "SET x = 1")
     dialect.note_schema()
+    dialect.read_settings(real, checkout)
     dialect.check_constraints(real, checkout)
     dialect.reset_sequences(real)
     assert list(dialect.after_commit(checkout)) == list(dialect.switch({}, checkout)) == []

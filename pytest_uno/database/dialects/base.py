@@ -1,7 +1,10 @@
 """The face of a dialect: how to begin and end the outer transaction, and what a database does differently."""
 
+# ruff: noqa: B027  (a database overrides what it does differently; the others do nothing there)
+
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_uno.core.errors import SandboxEscapeError, compose_message
@@ -19,7 +22,7 @@ GUARD = "uno_guard"
 """The savepoint that is there at the end of a test unless somebody has ended the outer transaction."""
 
 
-class SandboxDialect:
+class SandboxDialect(ABC):
     """One kind of database. The real connection is SQLAlchemy's adapter of a DBAPI connection.
 
     Methods that are no coroutine functions must be called in a greenlet of SQLAlchemy.
@@ -42,6 +45,7 @@ class SandboxDialect:
         self.dialect = dialect
         self.has_named_levels = False
 
+    @abstractmethod
     def begin(self, real: Any, info: dict[Any, Any]) -> None:
         """Begin the outer transaction and set the guard savepoint.
 
@@ -49,8 +53,8 @@ class SandboxDialect:
             real: the real connection, outside of a transaction.
             info: what may be remembered of it; lives as long as the connection.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def end(self, real: Any) -> None:
         """Roll the outer transaction back and leave the connection as it was before `begin`.
 
@@ -60,8 +64,8 @@ class SandboxDialect:
         Raises:
             SandboxEscapeError: the guard savepoint is gone.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     async def control(self, real: Any, *statements: str) -> None:
         """Send statements that control savepoints, past SQLAlchemy.
 
@@ -69,8 +73,6 @@ class SandboxDialect:
             real: the real connection.
             statements: what to send, in one go where the driver can.
         """
-        for statement in statements:
-            await real.driver_connection.execute(statement)
 
     def check_constraints(self, real: Any, checkout: Checkout) -> None:
         """Check the constraints that a real COMMIT would check.
@@ -136,13 +138,13 @@ class SandboxDialect:
         """
         return ()
 
+    @abstractmethod
     def lost_savepoint(self, error: BaseException) -> bool:
         """Say whether an error means that a savepoint of ours does not exist any more.
 
         Args:
             error: what the driver raised.
         """
-        return False
 
     def is_spoiled(self, error: BaseException) -> bool:
         """Say whether an error means that the transaction can only be rolled back.
