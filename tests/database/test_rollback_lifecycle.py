@@ -9,6 +9,7 @@ from sqlalchemy import create_engine, event, insert, select
 from sqlalchemy.exc import SAWarning
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import NullPool
+from sqlalchemy.util import greenlet_spawn
 
 from pytest_uno.database import BlockedPool, RollbackSandbox, SandboxError, block, unblock
 from tests.database.databases import Database
@@ -294,3 +295,29 @@ def test_one_engine_serves_tests_on_several_loops(database: Database, loop: str)
     for _ in range(3):
         run_on(LOOPS[loop], test)
     run_on(LOOPS[loop], engine.dispose)
+
+
+def test_a_pool_and_a_stream_that_outlive_the_test(run: Run) -> None:
+    async def main(engine: AsyncEngine) -> None:
+        sandbox = RollbackSandbox([engine])
+        sandbox.start()
+        kept = engine.sync_engine.pool
+        async with engine.begin() as connection:
+            await connection.execute(insert(Author), [{"name": f"a{number}"} for number in range(30)])
+        connection = engine.connect()
+        await connection.start()
+        result = await connection.stream(select(Author.name))
+        await sandbox.stop()
+        with pytest.raises(SandboxError, match="after the test had ended"):
+            await result.fetchall()
+        await result.close()
+        await connection.close()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)  # psycopg: the connection went before its cursor
+            del result, connection
+            gc.collect()
+        with pytest.raises(SandboxError, match="after the test had ended: a new connection"):
+            await greenlet_spawn(kept.connect)
+        assert await names(engine) == []
+
+    run(main)
