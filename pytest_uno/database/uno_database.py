@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Observed", "UnoDatabase"]
 
+_READ_ONLY_SWITCHES = ("PRAGMA QUERY_ONLY", "SET TRANSACTION READ ONLY")
+"""What begins and ends a read-only transaction of the core."""
+
 
 class Observed(Protocol):
     """What a sandbox tells of itself."""
@@ -83,7 +86,11 @@ class UnoDatabase:
     @property
     def queries(self) -> tuple[Statement, ...]:
         """Every statement that was sent so far, in order; without those that begin and end transactions."""
-        return tuple(self._sandbox.queries)
+        return tuple(
+            statement
+            for statement in self._sandbox.queries
+            if not statement.sql.upper().startswith(_READ_ONLY_SWITCHES)
+        )
 
     def describe_queries(self) -> str:
         """Return the statements as text: grouped, the most frequent first, each with the lines that issued it."""
@@ -110,9 +117,9 @@ class UnoDatabase:
         """
         __tracebackhide__ = True
         _check_limit(limit)
-        before = len(self._sandbox.queries)
+        before = len(self.queries)
         yield
-        check_query_count(self._sandbox.queries[before:], limit, "the block")
+        check_query_count(self.queries[before:], limit, "the block")
 
 
 def _check_limit(limit: Any) -> None:

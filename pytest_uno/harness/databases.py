@@ -95,7 +95,7 @@ class TestDatabase:
             pytest.fail.Exception: the test limits its queries, and has no database.
         """
         options = self._test.options
-        fixtures: list[str] = self._test.item.fixturenames  # type: ignore[attr-defined]
+        fixtures = cast("list[str]", getattr(self._test.item, "fixturenames", []))
         is_wanted = bool(self._shared.settings.engine_specs) or not DATABASE_FIXTURES.isdisjoint(fixtures)
         if options.db == "off" or not is_wanted:
             if options.max_queries is not None:
@@ -136,6 +136,7 @@ class TestDatabase:
         Returns:
             What is wrong with what the test did in the database.
         """
+        __tracebackhide__ = True
         uno_db, self.uno_db = self.uno_db, None
         if uno_db is None:
             return None

@@ -5,11 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.database.databases import KINDS, POSTGRES_KINDS, Database, postgres_database, sqlite_database
-
 from tests.database.library import make_library
 from tests.database.running import LOOPS, Run, run_on
 

@@ -227,7 +227,9 @@ def test_failing_setup_and_teardown_are_reported_as_they_are(project: Any) -> No
     result.stdout.fnmatch_lines(["*async generator fixture 'twice' yielded more than once*"])
 
 
-def test_a_sync_test_with_an_async_fixture_does_not_spoil_the_next_one(all_plugins: None, project: Any) -> None:
+def test_a_sync_test_with_an_async_fixture_does_not_spoil_the_next_one(
+    all_plugins: None, project: Any
+) -> None:
     result = project.run(
         """
     @pytest.fixture

@@ -207,6 +207,22 @@ def test_too_many_queries_are_shown_in_groups(shop: Any) -> None:
     result.stdout.fnmatch_lines(["*the test sent 5 statements, and may send 2*"])
 
 
+def test_what_makes_a_transaction_read_only_is_no_query(shop: Any) -> None:
+    result = shop.run(
+        """
+    import app
+    from sqlalchemy import text
+    from pytest_uno import readonly_transaction
+
+    @pytest.mark.uno_async(max_queries=1)
+    async def test_reads(uno_session):
+        async with readonly_transaction(uno_session):
+            await uno_session.execute(text("SELECT 1"))
+    """
+    )
+    assert shop.outcomes(result) == {"passed": 1}
+
+
 def test_an_escape_fails_its_test_and_no_other(shop: Any) -> None:
     result = shop.run(
         """
