@@ -40,11 +40,6 @@ class ObservedConnections:
         self._count = 0
         self._listening: list[tuple[Any, str, Callable[..., Any]]] = []
 
-    @property
-    def count(self) -> int:
-        """How many connections have been taken so far."""
-        return self._count
-
     def listen(self, engines: Sequence[AsyncEngine], pools: Sequence[Pool]) -> None:
         """Begin to observe.
 

@@ -7,7 +7,7 @@ the database that the next test begins with. Nothing is opened before a test ope
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
@@ -130,7 +130,3 @@ class RunDatabases:
     def _unblock(self) -> None:
         for engine in self.engines:
             unblock(engine)
-
-    def __repr__(self) -> str:
-        urls: list[Any] = [engine.url for engine in self.engines]
-        return f"<{type(self).__name__} of {urls!r}>"

@@ -262,3 +262,14 @@ def test_a_connection_that_breaks_is_told(run_postgres: Run) -> None:
         assert await names(engine) == []
 
     run_postgres(main)
+
+
+def test_a_role_is_no_setting_that_could_be_put_back(run_postgres: Run) -> None:
+    async def main(engine: AsyncEngine) -> None:
+        async with sandboxed(engine), engine.connect() as connection:
+            await connection.execute(text("SET LOCAL ROLE NONE"))
+            await connection.execute(insert(Author).values(name="Ann"))
+            await connection.commit()
+            assert await names(engine) == ["Ann"]
+
+    run_postgres(main)

@@ -95,6 +95,7 @@ def test_keys_deferred_by_a_pragma_are_checked_at_the_commit_and_only_then(url: 
 
     async def main() -> None:
         async with sandboxed(engine), engine.connect() as connection:
+            await connection.exec_driver_sql("PRAGMA defer_foreign_keys = OFF")
             await connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
             await connection.execute(insert(Book).values(title="x", author_id=7))
             with pytest.raises(IntegrityError):

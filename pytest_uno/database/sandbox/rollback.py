@@ -210,13 +210,11 @@ class RollbackSandbox:
         return self._facade(self._wire, checkout)
 
     def _check_in(self, record: Any) -> None:
-        for number, checkout in self._out.items():
-            if checkout.record is record:
-                del self._out[number]
-                if record.dbapi_connection is None and not checkout.is_closed:
-                    self._wire.abandon(checkout)  # taken from the entry, as the garbage collector does
-                checkout.is_closed = True
-                return
+        number = next(number for number, checkout in self._out.items() if checkout.record is record)
+        checkout = self._out.pop(number)
+        if record.dbapi_connection is None and not checkout.is_closed:
+            self._wire.abandon(checkout)  # taken from the entry, as the garbage collector does
+        checkout.is_closed = True
 
     def _open(self) -> None:
         if self._opening is None:

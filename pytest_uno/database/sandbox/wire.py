@@ -276,15 +276,14 @@ class Wire:
         """Take note that nobody can end a transaction any more; needs no greenlet.
 
         Args:
-            checkout: whose it was.
+            checkout: whose it was; once only.
         """
-        if checkout not in self.collected:
-            self.collected.append(checkout)
-            if not self.is_closed:
-                self._orphans.append(checkout)
-                checkout.is_exclusive = False  # it gives way to the next one, and
-                checkout.has_failed = True  # then it is rolled back
-                self._admission.pass_on()
+        self.collected.append(checkout)
+        if not self.is_closed:
+            self._orphans.append(checkout)
+            checkout.is_exclusive = False  # it gives way to the next one, and
+            checkout.has_failed = True  # then it is rolled back
+            self._admission.pass_on()
 
     def note_orphans(self) -> None:
         """Take note of the end of the transactions that nobody could end, as far as they are rolled back."""
@@ -307,10 +306,8 @@ class Wire:
     async def _end_savepoint(self, checkout: Checkout, outcome: Outcome) -> Outcome:
         stack = self._admission.stack
         statements = list(self._dialect.switch(self._real_settings, checkout))
-        while stack and stack[-1] is not checkout:
-            statements += give_way(stack.pop())
-        if stack:
-            stack.pop()
+        while (top := stack.pop()) is not checkout:
+            statements += give_way(top)
         name, checkout.savepoint = checkout.savepoint, None
         release, back = f"RELEASE SAVEPOINT {name}", f"ROLLBACK TO SAVEPOINT {name}"
         if outcome != "commit":
