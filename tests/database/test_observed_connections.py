@@ -61,15 +61,14 @@ def test_a_connection_that_is_invalidated_in_a_transaction(database: Database) -
 
 def test_a_connection_that_a_listener_refuses_was_never_taken(database: Database) -> None:
     async def main() -> None:
-        snapshot = _Snapshot(database)
         refusals = [DisconnectionError()]
 
-        @event.listens_for(snapshot.engine.sync_engine, "checkout")
         def check(*_: object) -> None:
             if refusals:
                 raise refusals.pop()
 
-        async with snapshot as (engine, sandbox):
+        async with _Snapshot(database) as (engine, sandbox):
+            event.listen(engine.sync_engine.pool, "checkout", check, insert=True)  # before the sandbox's own
             await add(engine, "kept")
             assert not refusals
             assert [one.outcome for one in sandbox.transactions] == ["commit"]
