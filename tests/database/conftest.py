@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Awaitable, Callable, Generator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -69,3 +70,20 @@ def _runner(database: Database, loop: str) -> Run:
         run_on(LOOPS[loop], body)
 
     return call
+
+
+@pytest.fixture
+def visible_administrator(monkeypatch: pytest.MonkeyPatch) -> Generator[None, None, None]:
+    """Let administrators work in threads that `threading` knows of, so that a tracer sees what they do."""
+    threads: list[threading.Thread] = []
+
+    def start(function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        thread = threading.Thread(target=function, args=arguments, daemon=True)
+        thread.start()
+        threads.append(thread)
+
+    monkeypatch.setattr("pytest_uno.database.templates.administrator.start_new_thread", start)
+    yield
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()

@@ -7,11 +7,20 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import registry
 
 metadata = MetaData()
 items = Table(
     "items", metadata, Column("id", Integer, primary_key=True), Column("name", String(40), unique=True)
 )
+
+
+class Item:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+registry().map_imperatively(Item, items)
 
 not_metadata = 3
 engine = create_async_engine("sqlite+aiosqlite:///nowhere/absent.db")

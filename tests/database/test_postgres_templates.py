@@ -16,6 +16,8 @@ from tests.database.shop_schema import names
 if TYPE_CHECKING:
     from tests.database.postgres_server import PostgresServer
 
+pytestmark = pytest.mark.usefixtures("visible_administrator")
+
 _SCHEMA: dict[str, Any] = {"metadata": "tests.database.shop_schema:metadata"}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event, text
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from pytest_uno.core.errors import SandboxError
@@ -127,6 +127,17 @@ async def test_a_function_makes_the_schema(database: Database, function: str) ->
     async with installed(database, schema=f"tests.database.shop_schema:{function}") as (engine, _):
         await add(engine, "one")
         assert await names(engine) == ["one"]
+
+
+async def test_a_seed_may_be_an_ordinary_function(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def seed(session: AsyncSession) -> None:
+        session.add(shop_schema.Item(name="added"))
+
+    monkeypatch.setattr(shop_schema, "seed", seed)
+    async with installed(database, **_SCHEMA) as (engine, _):
+        assert await names(engine) == ["added"]
 
 
 async def test_a_seed_that_uses_the_engine_itself_fills_the_template(

@@ -6,9 +6,9 @@ runs. The thread is no `threading.Thread`, so that nobody sees it who counts or 
 
 from __future__ import annotations
 
-import _thread
 import asyncio
 import contextlib
+from _thread import start_new_thread
 from collections.abc import Awaitable, Callable
 from concurrent import futures
 from typing import Any, TypeVar
@@ -26,8 +26,11 @@ __all__ = ["Administrator"]
 
 T = TypeVar("T")
 
-_DATABASES = ("postgres", "template1")
-"""Databases that every server has; one of them is needed to make others."""
+_USUAL_DATABASE = "postgres"
+"""The database that is meant for such connections."""
+
+_LAST_DATABASE = "template1"
+"""The one that a server cannot do without."""
 
 _PATIENCE = 10.0
 """Real seconds that the thread gets to end."""
@@ -66,7 +69,7 @@ class Administrator:
             SandboxError: the server cannot be reached, or refuses.
         """
         self._loop = _RealTimeLoop()
-        _thread.start_new_thread(self._run, (self._loop,))
+        start_new_thread(self._run, (self._loop,))
         try:
             await self.run(self._connect)
         except BaseException:
@@ -126,7 +129,7 @@ class Administrator:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.wrap_future(self._ended), _PATIENCE)
 
-    def _run(self, loop: asyncio.AbstractEventLoop) -> None:  # pragma: no cover - the thread is not traced
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
             asyncio.set_event_loop(loop)
             loop.run_forever()
@@ -148,26 +151,30 @@ class Administrator:
 
     async def _connect(self) -> None:
         pool = NullPool(creator_of(self._pool), dialect=dialect_of(self._pool))
-        for database in _DATABASES:
+        try:
             try:
-                with leading_to(ConnectTarget(database)):
-                    made: Any = await greenlet_spawn(pool.connect)
+                made = await _open(pool, _USUAL_DATABASE)
             except Exception as exc:
-                if database == _DATABASES[-1] or "does not exist" not in str(exc):
-                    raise SandboxError(
-                        compose_message(
-                            f"the server of {self._engine.url!r} cannot be reached: {type(exc).__name__}: {exc}",
-                            fix="start it, or let the engine's URL lead to a server on which the tests may make "
-                            "databases",
-                            anchor="database-server",
-                        )
-                    ) from exc
-            else:
-                self._connection = made.driver_connection
-                made.detach()
-                if self._engine.dialect.driver != "asyncpg":
-                    await self._connection.set_autocommit(True)
-                return
+                if "does not exist" not in str(exc):
+                    raise
+                made = await _open(pool, _LAST_DATABASE)
+        except Exception as exc:
+            raise SandboxError(
+                compose_message(
+                    f"the server of {self._engine.url!r} cannot be reached: {type(exc).__name__}: {exc}",
+                    fix="start it, or let the engine's URL lead to a server on which the tests may make databases",
+                    anchor="database-server",
+                )
+            ) from exc
+        self._connection = made.driver_connection
+        made.detach()
+        if self._engine.dialect.driver != "asyncpg":
+            await self._connection.set_autocommit(True)
+
+
+async def _open(pool: Pool, database: str) -> Any:
+    with leading_to(ConnectTarget(database)):
+        return await greenlet_spawn(pool.connect)
 
 
 async def _report(work: Callable[[], Awaitable[T]], result: futures.Future[T]) -> None:
@@ -183,7 +190,7 @@ async def _report(work: Callable[[], Awaitable[T]], result: futures.Future[T]) -
         result.set_result(value)
 
 
-async def _cancel_tasks() -> None:  # pragma: no cover - the thread is not traced
+async def _cancel_tasks() -> None:
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     for task in tasks:
         task.cancel()

@@ -99,6 +99,7 @@ class Clones:
 
     async def _order(self, wanted: futures.Future[str]) -> None:
         self._waiting.append(wanted)
+        self._serve()  # at once, also while another copy is in the making
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._work())
         self._bell.set()

@@ -38,7 +38,7 @@ class ConnectTarget:
         """Exchange the database in what a driver's `connect` is about to be called with.
 
         Args:
-            dialect: whose driver it is.
+            dialect: whose driver it is, of SQLite or PostgreSQL.
             arguments: the positional arguments; changed in place.
             options: the named arguments; changed in place.
         """
@@ -47,10 +47,8 @@ class ConnectTarget:
             options.pop("uri", None)
             if self.is_uri:
                 options["uri"] = True
-        elif dialect.name == "postgresql":
-            options["database" if dialect.driver in ("asyncpg", "pg8000") else "dbname"] = self.database
         else:
-            options["database" if "database" in options else "db"] = self.database
+            options["database" if dialect.driver in ("asyncpg", "pg8000") else "dbname"] = self.database
 
 
 current_target: ContextVar[ConnectTarget | None] = ContextVar("pytest_uno_connect_target", default=None)
@@ -111,9 +109,7 @@ class Redirection:
         self._is_installed = False
 
     def install(self) -> None:
-        """Begin to lead connections elsewhere."""
-        if self._is_installed:
-            return
+        """Begin to lead connections elsewhere; must not be called twice without `uninstall` in between."""
         self._is_installed = True
         for engine in self._engines:
             # First, so that a listener which connects by itself gets our database; last, so that none takes it back.

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator, Sequence
-from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import Pool, PoolProxiedConnection
 from sqlalchemy.util import greenlet_spawn
 
-from pytest_uno.database.sqlalchemy_internals import dialect_of
+from pytest_uno.database.sqlalchemy_internals import creator_of, dialect_of
 from pytest_uno.database.templates.redirection import current_target
 
 __all__ = ["building_pools", "dispose_pool"]
@@ -20,7 +19,7 @@ class _RoutingPool(Pool):
     """Serves the task that builds from one pool, and everybody else from the pool that was there."""
 
     def __init__(self, built: Pool, others: Pool) -> None:
-        super().__init__(creator=_no_connection, dialect=dialect_of(built))
+        super().__init__(creator=creator_of(built), dialect=dialect_of(built))
         self.others = others
         self._built = built
 
@@ -72,7 +71,3 @@ async def dispose_pool(pool: Pool) -> None:
         pool: the pool.
     """
     await greenlet_spawn(pool.dispose)
-
-
-def _no_connection() -> Any:
-    raise AssertionError("a routing pool opens nothing itself")
