@@ -206,7 +206,6 @@ class Verdicts:
         findings: Sequence[Finding],
     ) -> None:
         """Make the call's report again, as if the call had raised; whoever holds the report sees the change."""
-        __tracebackhide__ = True
         try:
             raise failure
         except BaseException:

@@ -7,12 +7,15 @@ import queue
 import selectors
 import socket
 import socketserver
+import sys
 import threading
 from collections.abc import Callable
 
 import pytest
 
 from pytest_uno.clock.budgets import Budgets
+from pytest_uno.clock.parked_threads import Doing, what_it_does
+from pytest_uno.clock.real_time import monotonic
 from tests.clock.running import run_virtual
 from tests.clock.running_threads import running_thread
 from tests.clock.tickers import PATIENT
@@ -130,3 +133,23 @@ def test_a_thread_that_waits_for_a_virtual_minute() -> None:
 
     _, clock = run_virtual(main, budgets=PATIENT)
     assert clock.held < PATIENT.patience
+
+
+def test_a_thread_that_joins_another_is_parked_until_that_has_ended() -> None:
+    release = threading.Event()
+    joined = threading.Thread(target=release.wait)
+    joining = threading.Thread(target=joined.join)
+    joined.start()
+    joining.start()
+
+    def look() -> Doing:
+        assert joining.ident is not None
+        return what_it_does(sys._current_frames()[joining.ident], patience=1)
+
+    end = monotonic() + 30
+    while look() is not Doing.PARKED and monotonic() < end:
+        pass  # it is on its way
+    seen = look()
+    release.set()
+    joining.join()
+    assert seen is Doing.PARKED
