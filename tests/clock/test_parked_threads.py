@@ -10,6 +10,7 @@ import socketserver
 import sys
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -153,3 +154,9 @@ def test_a_thread_that_joins_another_is_parked_until_that_has_ended() -> None:
     release.set()
     joining.join()
     assert seen is Doing.PARKED
+
+
+def test_a_thread_on_its_way_into_a_wait_works() -> None:
+    names: dict[str, Any] = {"__name__": "threading", "sys": sys}
+    exec("def join(): return sys._getframe()", names)
+    assert what_it_does(names["join"](), patience=1) is Doing.WORK

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,6 +25,9 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     asyncio.set_event_loop(bench.loop)  # drivers ask for it where none runs
     yield bench
     asyncio.set_event_loop(None)
+    for thread in threading.enumerate():
+        if "_connection_worker_thread" in thread.name:
+            thread.join(0.5)  # the last word of a driver goes to the loop
     bench.close()
 
 
