@@ -61,5 +61,15 @@ def publish_schema(app: Sphinx, exception: Exception | None) -> None:
             shutil.copyfile(schema, target)
 
 
+def show_public_bases(app: Sphinx, name: str, obj: object, options: object, bases: list[type]) -> None:
+    """Name asyncio's loop as the base of the virtual one, not the class in between, which is private."""
+    bases[:] = [
+        public
+        for base in bases
+        for public in (base.__bases__ if base.__module__ == "pytest_uno.clock.subprocesses" else (base,))
+    ]
+
+
 def setup(app: Sphinx) -> None:
+    app.connect("autodoc-process-bases", show_public_bases)
     app.connect("build-finished", publish_schema)
