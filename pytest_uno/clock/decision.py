@@ -187,6 +187,10 @@ class Decision:
                 wait = min(horizon - clock.time(), _LONGEST_WAIT) if clock.moves_by_itself else _LONGEST_WAIT
                 if wait <= 0:
                     return self._end_flow(timer)
+            elif self._loop.has_ready_callbacks():  # pragma: no cover - a race
+                # A thread has called in since the look above, and was parked again when it was asked.
+                self._held_since = None
+                return []
             else:
                 return None
             if now - self._held_since > budgets.stall:
