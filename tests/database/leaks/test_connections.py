@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import aiosqlite
 import pytest
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.exc import SAWarning
@@ -215,7 +216,8 @@ def test_a_driver_that_cannot_be_terminated(
         gc.collect()
 
     assert rules(bench.run_test(test)) == ["UNO303"]
-    assert threading.active_count() == threads
+    if hasattr(aiosqlite.Connection, "stop"):  # before aiosqlite 0.22 nobody could end its thread any more
+        assert threading.active_count() == threads
 
 
 def test_a_detached_connection_is_the_users(bench: Bench, engine: AsyncEngine) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import aiosqlite
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
@@ -29,6 +30,10 @@ KEPT: list[Any] = []
 def nothing_kept() -> Any:
     yield
     KEPT.clear()
+
+
+IS_CLOSED_WHEN_COLLECTED = hasattr(aiosqlite.Connection, "stop")
+"""Since aiosqlite 0.22; before, the thread of a connection that the garbage collector takes runs on."""
 
 
 @pytest.fixture
@@ -74,7 +79,8 @@ def test_an_engine_with_idle_connections(
     )
     assert finding.created[0].line == line_of(test, "# made")
     gc.collect()
-    assert threading.active_count() == threads
+    if not collects or keeps or IS_CLOSED_WHEN_COLLECTED:
+        assert threading.active_count() == threads
 
 
 def test_an_engine_in_memory(bench: Bench) -> None:
@@ -221,6 +227,7 @@ def test_an_engine_that_a_wider_fixture_holds(bench: Bench, url: str) -> None:
     bench.run_as(fixture, engines[0].dispose)
 
 
+@pytest.mark.skipif(not IS_CLOSED_WHEN_COLLECTED, reason="aiosqlite says nothing before 0.22")
 def test_a_driver_may_complain_where_that_is_expected(bench: Bench, url: str) -> None:
     async def test() -> None:
         engine = create_async_engine(url)
