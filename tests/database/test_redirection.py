@@ -48,6 +48,7 @@ async def _file_of_async(engine: AsyncEngine) -> str:
 def test_engines_of_the_same_kind_lead_to_the_database(foreign_engine: Engine, target: ConnectTarget) -> None:
     with everything_leads_to(target, "sqlite"):
         assert _file_of(foreign_engine) == "target.db"
+    foreign_engine.dispose()  # SQLAlchemy 2.0 keeps the connection
     assert _file_of(foreign_engine) == "own.db"
 
 
