@@ -5,7 +5,7 @@ With pytest-xdist the workers judge and the controller gathers; without it, both
 
 from __future__ import annotations
 
-import dataclasses
+import platform
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +16,7 @@ from pytest_uno.harness.settings import SETTINGS
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_uno.reports.groups import Group
+    from pytest_uno.reports.groups import Group, RunSummary
 
 __all__ = ["LeakCollector"]
 
@@ -49,7 +49,7 @@ class LeakCollector:
         for target in self._settings.reports:
             from pytest_uno.reports.json_report import render_json
 
-            text = render_json(self._groups())
+            text = render_json(self._groups(), self._summary())
             try:
                 target.path.write_text(text, encoding="utf-8", newline="\n")
             except OSError as error:  # the results of the tests must still be shown
@@ -74,23 +74,27 @@ class LeakCollector:
         if self._written and (self._sightings or self._config.get_verbosity() > 0):
             terminalreporter.write_line("wrote " + ", ".join(self._written))
 
+    def _summary(self) -> RunSummary:
+        from pytest_uno.reports.groups import RunSummary
+
+        return RunSummary(len(self._tests), platform.python_version(), self._config.rootpath.name)
+
     def _groups(self) -> list[Group]:
         if self._groups_made is None:
             from pytest_uno.leaks.model import Finding
-            from pytest_uno.reports.groups import group_findings
+            from pytest_uno.reports.groups import Found, group_findings
 
-            found = [
-                (Finding.from_json(leak["finding"]), test, worker) for test, worker, leak in self._sightings
-            ]
-            new = {
-                finding.fingerprint
-                for (finding, _, _), (_, _, leak) in zip(found, self._sightings, strict=True)
-                if leak["status"] == "new"
-            }
-            self._groups_made = [
-                group if group.fingerprint in new else dataclasses.replace(group, status="allowed")
-                for group in group_findings(found)
-            ]
+            self._groups_made = group_findings(
+                Found(
+                    Finding.from_json(leak["finding"]),
+                    test,
+                    worker,
+                    leak["status"],
+                    leak["level"],
+                    leak["reason"],
+                )
+                for test, worker, leak in self._sightings
+            )
         return self._groups_made
 
 

@@ -191,7 +191,7 @@ class Verdicts:
             return findings
         mild = [finding for finding in findings if levels.of(finding.rule) == "warn"]
         if mild:
-            _attach(item, mild, status="allowed")
+            _attach(item, mild, status="allowed", level="warn")
             with warnings.catch_warnings():
                 warnings.simplefilter("always", UnoLeakWarning)
                 for finding in mild:
@@ -218,7 +218,7 @@ class Verdicts:
         made.sections = report.sections
         report.__dict__.clear()
         report.__dict__.update(made.__dict__)
-        report.uno_leaks = [_as_plain_data(finding, "new") for finding in findings]  # type: ignore[attr-defined]
+        report.uno_leaks = [_as_plain_data(finding) for finding in findings]  # type: ignore[attr-defined]
 
 
 def _combine(
@@ -233,9 +233,13 @@ def _combine(
     return BaseExceptionGroup(f"the test {what}, and its manager failed to shut down", [leak, error])
 
 
-def _as_plain_data(finding: Finding, status: str) -> dict[str, Any]:
-    return {"status": status, "finding": finding.to_json()}
+def _as_plain_data(
+    finding: Finding, status: str = "new", level: str = "error", reason: str = ""
+) -> dict[str, Any]:
+    return {"status": status, "level": level, "reason": reason, "finding": finding.to_json()}
 
 
-def _attach(item: pytest.Item, findings: Sequence[Finding], *, status: str = "new") -> None:
-    item.stash.setdefault(_LEAKS, []).extend(_as_plain_data(finding, status) for finding in findings)
+def _attach(
+    item: pytest.Item, findings: Sequence[Finding], *, status: str = "new", level: str = "error"
+) -> None:
+    item.stash.setdefault(_LEAKS, []).extend(_as_plain_data(finding, status, level) for finding in findings)

@@ -9,9 +9,49 @@ from typing import Literal, NamedTuple
 
 from pytest_uno.leaks.model import Finding
 
-__all__ = ["Group", "Sighting", "Status", "group_findings", "short_test_name"]
+__all__ = ["Found", "Group", "Level", "RunSummary", "Sighting", "Status", "group_findings", "short_test_name"]
 
 Status = Literal["new", "baseline", "allowed"]
+"""Only "new" fails the run: the others are in the baseline, or allowed by a level, a marker or the ini file."""
+
+Level = Literal["error", "warn"]
+
+_STRICTEST: tuple[Status, ...] = ("new", "baseline", "allowed")
+
+
+class Found(NamedTuple):
+    """One finding, as it comes from one test.
+
+    Attributes:
+        finding: the finding.
+        test: the node ID of the test.
+        worker: the worker that ran it, as "gw0"; None without workers.
+        status: whether it fails the test, or why it does not.
+        level: the level of its rule in that test.
+        reason: why it is allowed, in the user's words; empty if it is not, or if nobody says why.
+    """
+
+    finding: Finding
+    test: str
+    worker: str | None = None
+    status: Status = "new"
+    level: Level = "error"
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """What a report says of the run as a whole.
+
+    Attributes:
+        tests: how many tests were judged.
+        python: the version of Python, as "3.12.1".
+        project: the name of the root folder.
+    """
+
+    tests: int
+    python: str = ""
+    project: str = ""
 
 
 class Sighting(NamedTuple):
@@ -35,7 +75,9 @@ class Group:
         finding: one of its findings, the same one in whatever order they came.
         seen: the tests it was seen in, sorted.
         count: how often it was found; a test may leak the same thing several times.
-        status: whether it fails the run ("new"), or why it does not.
+        status: whether it fails the run ("new"), or why it does not; the strictest one of its findings.
+        level: the level of its rule where it was found, the strictest one.
+        reason: why it is allowed, in the user's words; empty if it is not, or if nobody says why.
     """
 
     fingerprint: str
@@ -43,28 +85,42 @@ class Group:
     seen: tuple[Sighting, ...]
     count: int
     status: Status = "new"
+    level: Level = "error"
+    reason: str = ""
+
+    @property
+    def tests(self) -> tuple[str, ...]:
+        """The node IDs of the tests it was seen in, each once."""
+        return tuple(dict.fromkeys(sighting.test for sighting in self.seen))
 
 
-def group_findings(found: Iterable[tuple[Finding, str, str | None]]) -> list[Group]:
+def group_findings(found: Iterable[Found]) -> list[Group]:
     """Group findings by fingerprint.
 
     Args:
-        found: findings, each with the node ID of its test and the worker that ran it.
+        found: what the tests of the run reported.
 
     Returns:
         The groups by rule, file and line. The order of `found` does not matter.
     """
-    findings: dict[str, list[Finding]] = {}
-    sightings: dict[str, set[Sighting]] = {}
-    for finding, test, worker in found:
-        key = finding.fingerprint
-        findings.setdefault(key, []).append(finding)
-        sightings.setdefault(key, set()).add(Sighting(test, worker))
-    groups = [
-        Group(key, min(same, key=_order), tuple(sorted(sightings[key], key=_sighting_order)), len(same))
-        for key, same in findings.items()
-    ]
+    same: dict[str, list[Found]] = {}
+    for one in found:
+        same.setdefault(one.finding.fingerprint, []).append(one)
+    groups = [_make_group(fingerprint, members) for fingerprint, members in same.items()]
     return sorted(groups, key=lambda group: (*_order(group.finding), group.fingerprint))
+
+
+def _make_group(fingerprint: str, members: list[Found]) -> Group:
+    status = min((one.status for one in members), key=_STRICTEST.index)
+    return Group(
+        fingerprint,
+        min((one.finding for one in members), key=_order),
+        tuple(sorted({Sighting(one.test, one.worker) for one in members}, key=_sighting_order)),
+        len(members),
+        status,
+        "error" if any(one.level == "error" for one in members) else "warn",
+        max(one.reason for one in members) if status == "allowed" else "",
+    )
 
 
 def short_test_name(node_id: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from pytest_uno._version import __version__
 from pytest_uno.core.errors import docs_url
 from pytest_uno.leaks.rules import RULES
-from pytest_uno.reports.groups import Group
+from pytest_uno.reports.groups import Group, RunSummary
 
 __all__ = ["FORMAT_VERSION", "SCHEMA_ID", "render_json", "report_data"]
 
@@ -21,36 +21,39 @@ SCHEMA_ID = docs_url(f"schema/leaks-{FORMAT_VERSION}").removesuffix(".html") + "
 """The address of the schema, `leaks-1.schema.json` in this folder."""
 
 
-def report_data(groups: Iterable[Group]) -> dict[str, Any]:
+def report_data(groups: Iterable[Group], run: RunSummary) -> dict[str, Any]:
     """Return the report as JSON values.
 
     Args:
         groups: the leaks, in the order of the report.
+        run: the run that they were found in.
     """
     groups = list(groups)
     return {
         "$schema": SCHEMA_ID,
         "format": FORMAT_VERSION,
         "tool": {"name": "pytest-uno", "version": __version__},
+        "project": run.project,
         "summary": {
             "distinct": len(groups),
             "total": sum(group.count for group in groups),
-            "tests": len({sighting.test for group in groups for sighting in group.seen}),
+            "tests": len({test for group in groups for test in group.tests}),
         },
         "leaks": [_leak(group) for group in groups],
     }
 
 
-def render_json(groups: Iterable[Group]) -> str:
+def render_json(groups: Iterable[Group], run: RunSummary) -> str:
     """Render the report.
 
     Args:
         groups: the leaks, in the order of the report.
+        run: the run that they were found in.
 
     Returns:
         The text of the file: ASCII only, so that no reader's encoding matters.
     """
-    return json.dumps(report_data(groups), indent=2) + "\n"
+    return json.dumps(report_data(groups, run), indent=2) + "\n"
 
 
 def _leak(group: Group) -> dict[str, Any]:
@@ -63,8 +66,11 @@ def _leak(group: Group) -> dict[str, Any]:
         "fix": rule.fix,
         "docs": rule.docs,
         "status": group.status,
+        "level": group.level,
+        "reason": group.reason,
         "created": [frame.to_json() for frame in finding.created],
         "waiting_at": [frame.to_json() for frame in finding.waiting_at],
         "awaited_by": finding.awaited_by,
+        "count": group.count,
         "seen": [{"test": sighting.test, "worker": sighting.worker} for sighting in group.seen],
     }

@@ -55,13 +55,13 @@ def render_summary(groups: Sequence[Group], tests_run: int) -> list[str]:
     """
     if not groups:
         return []
-    leaking = len({sighting.test for group in groups for sighting in group.seen})
+    leaking = len({test for group in groups for test in group.tests})
     lines = [f"{_count(len(groups), 'distinct leak')}, seen in {leaking} of {_count(tests_run, 'test')}", ""]
     for group in groups:
         origin = group.finding.created[0]
         rule = group.finding.rule
-        names = list(dict.fromkeys(short_test_name(sighting.test) for sighting in group.seen))
-        tests = len({sighting.test for sighting in group.seen})
+        names = list(dict.fromkeys(map(short_test_name, group.tests)))
+        tests = len(group.tests)
         shown = names[:_TESTS_SHOWN]
         more = len(names) - len(shown)
         listed = ", ".join(shown) + (f" and {more} more" if more else "")

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from pytest_uno.leaks.model import Finding, Frame, OwnerInfo
+from pytest_uno.reports.groups import Found
 
 
 def _finding(**changes: Any) -> Finding:
@@ -60,12 +61,12 @@ def make_finding() -> Any:
 
 
 @pytest.fixture
-def sightings() -> list[tuple[Finding, str, str | None]]:
+def sightings() -> list[Found]:
     """Three distinct leaks, seen in four tests, one of them twice in one test."""
     return [
-        (_finding(), "tests/test_orders.py::test_checkout_sends_receipt", "gw0"),
-        (_finding(), "tests/test_orders.py::test_refund_sends_receipt", "gw1"),
-        (LOST, "tests/test_hub.py::TestHub::test_hub[a::b]", None),
-        (NESTED, "tests/test_feed.py::test_feed", None),
-        (NESTED, "tests/test_feed.py::test_feed", None),
+        Found(_finding(), "tests/test_orders.py::test_checkout_sends_receipt", "gw0"),
+        Found(_finding(), "tests/test_orders.py::test_refund_sends_receipt", "gw1"),
+        Found(LOST, "tests/test_hub.py::TestHub::test_hub[a::b]", None),
+        Found(NESTED, "tests/test_feed.py::test_feed", None),
+        Found(NESTED, "tests/test_feed.py::test_feed", None),
     ]

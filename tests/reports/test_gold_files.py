@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from pytest_uno.reports.groups import group_findings
+from pytest_uno.reports.groups import RunSummary, group_findings
 from pytest_uno.reports.json_report import render_json
 from pytest_uno.reports.terminal import render_finding, render_summary
 
+RUN = RunSummary(5, "3.12.1", "shop")
 GOLD = Path(__file__).parent / "gold"
 
 
@@ -35,10 +36,10 @@ def test_summary(sightings: list[Any]) -> None:
 
 
 def test_json(sightings: list[Any]) -> None:
-    check("report.json", render_json(group_findings(sightings)))
+    check("report.json", render_json(group_findings(sightings), RUN))
 
 
 def test_the_order_of_arrival_does_not_matter(sightings: list[Any]) -> None:
     random.Random(7).shuffle(sightings)
-    check("report.json", render_json(group_findings(sightings)))
+    check("report.json", render_json(group_findings(sightings), RUN))
     check("summary.txt", "\n".join(render_summary(group_findings(sightings), 5)) + "\n")

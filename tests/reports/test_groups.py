@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_uno.leaks.model import Finding, Frame, OwnerInfo
-from pytest_uno.reports.groups import Sighting, group_findings, short_test_name
+from pytest_uno.reports.groups import Found, Sighting, group_findings, short_test_name
 
 names = st.sampled_from(["a", "b", "c"])
 frames = st.builds(Frame, names, st.integers(1, 3), names, names, st.booleans())
@@ -21,7 +21,20 @@ findings = st.builds(
     st.builds(OwnerInfo, st.just("test"), names, st.just("function")),
     names,
 )
-found = st.lists(st.tuples(findings, names, st.none() | st.just("gw0")), max_size=12)
+statuses = st.sampled_from(
+    [("new", "error"), ("baseline", "error"), ("allowed", "warn"), ("allowed", "error")]
+)
+found = st.lists(
+    st.builds(
+        lambda finding, test, worker, status, reason: Found(finding, test, worker, *status, reason),
+        findings,
+        names,
+        st.none() | st.just("gw0"),
+        statuses,
+        names,
+    ),
+    max_size=12,
+)
 
 
 @given(found, st.randoms(use_true_random=False))
@@ -36,9 +49,10 @@ def test_every_finding_is_in_one_group(found: list[Any]) -> None:
     groups = group_findings(found)
     assert len({group.fingerprint for group in groups}) == len(groups)
     assert sum(group.count for group in groups) == len(found)
-    for finding, test, worker in found:
+    for finding, test, worker, status, _, _ in found:
         (group,) = (group for group in groups if group.fingerprint == finding.fingerprint)
         assert Sighting(test, worker) in group.seen
+        assert group.status == "new" or status != "new"
     keys = [
         (group.finding.rule, group.finding.created[0].file, group.finding.created[0].line) for group in groups
     ]

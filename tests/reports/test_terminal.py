@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from pytest_uno.leaks.rules import RULES
-from pytest_uno.reports.groups import group_findings
+from pytest_uno.reports.groups import Found, group_findings
 from pytest_uno.reports.terminal import render_finding, render_summary
 
 
@@ -12,14 +12,14 @@ def test_nothing_to_say_without_leaks() -> None:
 
 
 def test_numbers_of_one_are_singular(make_finding: Any) -> None:
-    groups = group_findings([(make_finding(), "tests/test_x.py::test_x", None)])
+    groups = group_findings([Found(make_finding(), "tests/test_x.py::test_x")])
     lines = render_summary(groups, 1)
     assert lines[0] == "1 distinct leak, seen in 1 of 1 test"
     assert lines[3].endswith("seen in 1 test: test_x")
 
 
 def test_many_tests_are_cut_short(make_finding: Any) -> None:
-    found = [(make_finding(), f"tests/test_x.py::test_{index}", None) for index in range(9)]
+    found = [Found(make_finding(), f"tests/test_x.py::test_{index}") for index in range(9)]
     line = render_summary(group_findings(found), 9)[3]
     assert line.endswith("seen in 9 tests: test_0, test_1, test_2, test_3, test_4 and 4 more")
 
