@@ -10,15 +10,26 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_uno.core.errors import compose_message
+from pytest_uno.harness.pytest_internals import add_junit_property
+from pytest_uno.harness.report_files import append_text, write_whole
+from pytest_uno.harness.report_targets import (
+    ReportTarget,
+    check_targets,
+    describe_unwritable,
+    find_ci_targets,
+)
 from pytest_uno.harness.settings import SETTINGS
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pytest_uno.reports.groups import Group, RunSummary
 
 __all__ = ["LeakCollector"]
+
+_MARKUP: dict[str, dict[str, bool]] = {
+    "error": {"red": True},
+    "warn": {"yellow": True},
+    "plain": {},
+}
 
 
 class LeakCollector:
@@ -26,53 +37,91 @@ class LeakCollector:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._settings = config.stash[SETTINGS]
+        asked = config.stash[SETTINGS].reports
+        formats = {target.format for target in asked}
+        # What the service takes by itself must not stop a run, so it is not looked at before there is something.
+        self._of_service = tuple(target for target in find_ci_targets() if target.format not in formats)
+        self._asked = () if config.option.collectonly else asked
         self._sightings: list[tuple[str, str | None, dict[str, Any]]] = []
         self._tests: set[str] = set()
         self._written: list[str] = []
+        self._printed: list[str] = []
         self._problems: list[str] = []
-        for target in self._settings.reports:
-            _prepare(target.path)
         self._groups_made: list[Group] | None = None
+        check_targets(self._asked)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Gather the leaks of a report; an attempt that is run again is not the last word."""
         leaks = getattr(report, "uno_leaks", None)
         if leaks is not None and str(report.outcome) != "rerun":
             self._tests.add(report.nodeid)
-            worker = getattr(report, "worker_id", None)
-            self._sightings.extend((report.nodeid, worker, leak) for leak in leaks)
+            if leaks:
+                worker = getattr(report, "worker_id", None)
+                self._sightings.extend((report.nodeid, worker, leak) for leak in leaks)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Write the reports that were asked for, also when there is nothing to report."""
-        for target in self._settings.reports:
-            from pytest_uno.reports.json_report import render_json
-
-            text = render_json(self._groups(), self._summary())
-            try:
-                target.path.write_text(text, encoding="utf-8", newline="\n")
-            except OSError as error:  # the results of the tests must still be shown
-                self._problems.append(_describe_unwritable(target.path, error))
+        """Make the reports that were asked for, also when there is nothing to report."""
+        if self._tests:
+            self._count_for_junit()
+        for target in self._asked:
+            problem = self._make(target)
+            if problem is not None:
                 session.exitstatus = session.exitstatus or pytest.ExitCode.USAGE_ERROR
-                continue
-            self._written.append(f"{target.format} {target.path}")
+        if self._sightings:
+            for target in self._of_service:
+                self._make(target)
 
     @pytest.hookimpl
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the leak report; a clean run prints nothing, or one line with -v."""
+        asked = any(target.format == "terminal" and target.path is None for target in self._asked)
         if self._sightings:
-            from pytest_uno.reports.terminal import render_summary
+            from pytest_uno.reports.terminal import summarize
 
             terminalreporter.section("leak report")
-            for line in render_summary(self._groups(), len(self._tests)):
-                terminalreporter.write_line(line)
-        elif self._tests and self._config.get_verbosity() > 0:
-            terminalreporter.write_line(f"leaks: none in {len(self._tests)} tests")
+            for line in summarize(self._groups(), self._summary()):
+                terminalreporter.write_line(line.text, **_MARKUP[line.kind])
+        elif asked or (self._tests and self._config.get_verbosity() > 0):
+            number = len(self._tests)
+            terminalreporter.write_line(f"leaks: none in {number} {'test' if number == 1 else 'tests'}")
         for problem in self._problems:
             terminalreporter.write_line(problem, red=True)
         if self._written and (self._sightings or self._config.get_verbosity() > 0):
             terminalreporter.write_line("wrote " + ", ".join(self._written))
+        for text in self._printed:
+            terminalreporter.ensure_newline()
+            terminalreporter.write(text)
+
+    def _make(self, target: ReportTarget) -> str | None:
+        """Make one report; return what went wrong, which must not hide the results of the tests."""
+        if target.format == "terminal" and target.path is None:
+            return None
+        from pytest_uno.reports.formats import render_report
+
+        text = render_report(target.format, self._groups(), self._summary())
+        if target.path is None:
+            self._printed.append(text)
+            return None
+        try:
+            (append_text if target.appends else write_whole)(target.path, text)
+        except OSError as error:
+            problem = describe_unwritable(target, error)
+            self._problems.append(problem)
+            return problem
+        self._written.append(f"{target.format} {target.path}")
+        return None
+
+    def _count_for_junit(self) -> None:
+        distinct = len(self._groups()) if self._sightings else 0
+        new = sum(group.status == "new" for group in self._groups()) if self._sightings else 0
+        for name, number in (
+            ("uno_tests_judged", len(self._tests)),
+            ("uno_leaks_total", len(self._sightings)),
+            ("uno_leaks_distinct", distinct),
+            ("uno_leaks_new", new),
+        ):
+            add_junit_property(self._config, name, number)
 
     def _summary(self) -> RunSummary:
         from pytest_uno.reports.groups import RunSummary
@@ -96,27 +145,3 @@ class LeakCollector:
                 for test, worker, leak in self._sightings
             )
         return self._groups_made
-
-
-def _prepare(path: Path) -> None:
-    """See before the first test that a report can be written, and make its folder.
-
-    Raises:
-        pytest.UsageError: it cannot.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab"):
-            pass
-        if path.stat().st_size == 0:
-            path.unlink()
-    except OSError as error:
-        raise pytest.UsageError(_describe_unwritable(path, error)) from error
-
-
-def _describe_unwritable(path: Path, error: OSError) -> str:
-    return compose_message(
-        f"cannot write the leak report {path}: {error.strerror or error}",
-        fix="name a file that can be written: --uno-report json:PATH",
-        anchor="report-not-written",
-    )

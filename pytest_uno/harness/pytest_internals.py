@@ -27,6 +27,7 @@ __all__ = [
     "RUNNER_MODULE",
     "SCOPES",
     "Failed",
+    "add_junit_property",
     "check_pytest_asyncio",
     "convert_item",
     "fixture_definitions",
@@ -310,3 +311,20 @@ def ini_keys(config: pytest.Config) -> Iterable[str]:
     """Return the names that the ini file sets; `Config.inicfg` is deprecated since pytest 9.2."""
     ini = getattr(config, "_inicfg", None)
     return tuple(config.inicfg if ini is None else ini)  # pyright: ignore[reportDeprecated]
+
+
+def add_junit_property(config: pytest.Config, name: str, value: object) -> None:
+    """Add a property of the suite to the JUnit report, if one is written.
+
+    pytest's fixture `record_testsuite_property` does the same for tests, but not under pytest-xdist.
+
+    Args:
+        config: the configuration of the run.
+        name: the property's name.
+        value: its value.
+    """
+    from _pytest.junitxml import xml_key
+
+    xml = config.stash.get(xml_key, None)
+    if xml is not None:
+        xml.add_global_property(name, value)

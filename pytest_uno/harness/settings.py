@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,16 +17,17 @@ from pytest_uno.harness.database_options import (
     read_database_settings,
 )
 from pytest_uno.harness.pytest_internals import ini_keys
+from pytest_uno.harness.report_targets import ReportTarget, read_targets
 from pytest_uno.leaks.policy import LEVELS, Layer, LeakLevels, make_levels, read_line
+from pytest_uno.reports.formats import FORMATS
 
 if TYPE_CHECKING:
     from pytest_uno.database.settings import DatabaseSettings
 
-__all__ = ["CLOCKS", "SETTINGS", "ReportTarget", "Settings", "add_options", "parse_settings"]
+__all__ = ["CLOCKS", "SETTINGS", "Settings", "add_options", "parse_settings"]
 
 MODES = ("strict", "auto")
 CLOCKS = ("virtual", "real")
-REPORT_FORMATS = ("json",)
 
 _INI_OPTIONS: tuple[tuple[str, str, str, Any], ...] = (
     ("uno_async_mode", "string", "strict: marked tests only; auto: every async test", "strict"),
@@ -42,17 +42,14 @@ _INI_OPTIONS: tuple[tuple[str, str, str, Any], ...] = (
     ),
     ("uno_leaks", "string", "what a leak does: error, warn or off", "error"),
     ("uno_leak_levels", "linelist", "levels of single rules or families, one RULE = LEVEL a line", ()),
-    ("uno_report", "linelist", "leak reports to write, one FORMAT[:PATH] a line; FORMAT is json", ()),
+    (
+        "uno_report",
+        "linelist",
+        f"leak reports to make, one FORMAT[:PATH] a line; FORMAT is one of {', '.join(FORMATS)}",
+        (),
+    ),
     *DATABASE_INI_OPTIONS,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class ReportTarget:
-    """One report that the run writes."""
-
-    format: str
-    path: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +121,7 @@ def add_options(parser: pytest.Parser) -> None:
         action="append",
         default=None,
         metavar="FORMAT[:PATH]",
-        help="write a leak report, for example json:leaks.json; may be repeated",
+        help=f"make a leak report, for example html:leaks.html; may be repeated. Formats: {', '.join(FORMATS)}",
     )
     add_database_flags(group)
 
@@ -153,7 +150,7 @@ def parse_settings(config: pytest.Config) -> Settings:
         block_ms=_duration(config, "uno_block_ms", "milliseconds"),
         leak_layers=leak_layers,
         leak_levels=make_levels(*leak_layers),
-        reports=_reports(config),
+        reports=read_targets(config),
         database=read_database_settings(
             config,
             mode=_choice(config, "uno_db_mode", DATABASE_MODES),
@@ -221,26 +218,6 @@ def _leak_levels(config: pytest.Config) -> tuple[tuple[tuple[str, str], ...], ..
                 compose_message(f"{where}: cannot take {text}", fix=str(error), anchor="bad-option")
             ) from None
     return tuple(given)
-
-
-def _reports(config: pytest.Config) -> tuple[ReportTarget, ...]:
-    flags: list[str] | None = config.getoption("uno_report", None)
-    targets: list[ReportTarget] = []
-    for spec, where in [
-        *((spec, "ini option uno_report") for spec in (config.getini("uno_report") if flags is None else ())),
-        *((spec, "--uno-report") for spec in flags or ()),
-    ]:
-        kind, _, path = spec.partition(":")
-        if kind not in REPORT_FORMATS:
-            raise pytest.UsageError(
-                compose_message(
-                    f"{where}: unknown report format {kind!r} in {spec!r}",
-                    fix=suggest(kind, REPORT_FORMATS) + "use json[:PATH]",
-                    anchor="bad-option",
-                )
-            )
-        targets.append(ReportTarget(kind, config.invocation_params.dir / (path or f"leaks.{kind}")))
-    return tuple(targets)
 
 
 def _refuse_unknown_ini_options(config: pytest.Config) -> None:

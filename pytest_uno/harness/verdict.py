@@ -43,6 +43,10 @@ class LeakError(Failed):
     ) -> None:
         texts = [*missing, *(_render(finding, with_owner=with_owner) for finding in findings)]
         super().__init__("\n\n".join(texts), pytrace=False)
+        from pytest_uno.reports.terminal import render_headline
+
+        self.headline = missing[0].partition("\n")[0] if missing else render_headline(findings)
+        """What the short test summary and the message of JUnit say."""
 
 
 class MissingLeakError(Failed):
@@ -106,6 +110,8 @@ class Verdicts:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Log each report when pytest would, but hold a clean call's; leaks travel on a report as plain JSON."""
         report = yield
+        if call.excinfo is not None and isinstance(call.excinfo.value, LeakError):
+            _put_headline(report, call.excinfo.value.headline)
         if _FOLDING in item.stash or not is_uno_test(item):
             return report
         if call.when == "setup":
@@ -219,6 +225,13 @@ class Verdicts:
         report.__dict__.clear()
         report.__dict__.update(made.__dict__)
         report.uno_leaks = [_as_plain_data(finding) for finding in findings]  # type: ignore[attr-defined]
+
+
+def _put_headline(report: pytest.TestReport, headline: str) -> None:
+    """Make the message of a report one line; its text stays whole."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    if crash is not None:
+        crash.message = headline
 
 
 def _combine(

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_uno.reports.groups import Group, RunSummary
+if TYPE_CHECKING:
+    from pytest_uno.reports.groups import Group, RunSummary
 
 __all__ = ["FORMATS", "Format", "render_report"]
 

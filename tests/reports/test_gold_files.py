@@ -11,7 +11,7 @@ import pytest
 
 from pytest_uno.reports.groups import RunSummary, group_findings
 from pytest_uno.reports.json_report import render_json
-from pytest_uno.reports.terminal import render_finding, render_summary
+from pytest_uno.reports.terminal import render_finding, summarize
 
 RUN = RunSummary(5, "3.12.1", "shop")
 GOLD = Path(__file__).parent / "gold"
@@ -32,7 +32,7 @@ def test_finding(sightings: list[Any], index: int, name: str) -> None:
 
 
 def test_summary(sightings: list[Any]) -> None:
-    check("summary.txt", "\n".join(render_summary(group_findings(sightings), 5)) + "\n")
+    check("summary.txt", "\n".join(line.text for line in summarize(group_findings(sightings), RUN)) + "\n")
 
 
 def test_json(sightings: list[Any]) -> None:
@@ -42,4 +42,4 @@ def test_json(sightings: list[Any]) -> None:
 def test_the_order_of_arrival_does_not_matter(sightings: list[Any]) -> None:
     random.Random(7).shuffle(sightings)
     check("report.json", render_json(group_findings(sightings), RUN))
-    check("summary.txt", "\n".join(render_summary(group_findings(sightings), 5)) + "\n")
+    check("summary.txt", "\n".join(line.text for line in summarize(group_findings(sightings), RUN)) + "\n")

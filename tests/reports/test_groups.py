@@ -21,16 +21,18 @@ findings = st.builds(
     st.builds(OwnerInfo, st.just("test"), names, st.just("function")),
     names,
 )
-statuses = st.sampled_from(
+verdicts: st.SearchStrategy[tuple[Any, Any]] = st.sampled_from(
     [("new", "error"), ("baseline", "error"), ("allowed", "warn"), ("allowed", "error")]
 )
 found = st.lists(
     st.builds(
-        lambda finding, test, worker, status, reason: Found(finding, test, worker, *status, reason),
+        lambda finding, test, worker, verdict, reason: Found(
+            finding, test, worker, verdict[0], verdict[1], reason
+        ),
         findings,
         names,
         st.none() | st.just("gw0"),
-        statuses,
+        verdicts,
         names,
     ),
     max_size=12,

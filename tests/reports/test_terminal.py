@@ -3,24 +3,24 @@ from __future__ import annotations
 from typing import Any
 
 from pytest_uno.leaks.rules import RULES
-from pytest_uno.reports.groups import Found, group_findings
-from pytest_uno.reports.terminal import render_finding, render_summary
+from pytest_uno.reports.groups import Found, RunSummary, group_findings
+from pytest_uno.reports.terminal import render_finding, summarize
 
 
 def test_nothing_to_say_without_leaks() -> None:
-    assert render_summary([], 3) == []
+    assert summarize([], RunSummary(3)) == []
 
 
 def test_numbers_of_one_are_singular(make_finding: Any) -> None:
     groups = group_findings([Found(make_finding(), "tests/test_x.py::test_x")])
-    lines = render_summary(groups, 1)
+    lines = [line.text for line in summarize(groups, RunSummary(1))]
     assert lines[0] == "1 distinct leak, seen in 1 of 1 test"
     assert lines[3].endswith("seen in 1 test: test_x")
 
 
 def test_many_tests_are_cut_short(make_finding: Any) -> None:
     found = [Found(make_finding(), f"tests/test_x.py::test_{index}") for index in range(9)]
-    line = render_summary(group_findings(found), 9)[3]
+    line = summarize(group_findings(found), RunSummary(9))[3].text
     assert line.endswith("seen in 9 tests: test_0, test_1, test_2, test_3, test_4 and 4 more")
 
 
