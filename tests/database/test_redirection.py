@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextvars
 from pathlib import Path
 
 import pytest
-import sqlalchemy
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
@@ -46,14 +46,33 @@ async def _file_of_async(engine: AsyncEngine) -> str:
         return Path((await connection.execute(text("PRAGMA database_list"))).one()[2]).name
 
 
-@pytest.mark.xfail(
-    sqlalchemy.__version__.startswith("2.0."), reason="SQLAlchemy 2.0 keeps what a listener has changed"
-)
 def test_engines_of_the_same_kind_lead_to_the_database(foreign_engine: Engine, target: ConnectTarget) -> None:
     with everything_leads_to(target, "sqlite"):
         assert _file_of(foreign_engine) == "target.db"
     foreign_engine.dispose()
     assert _file_of(foreign_engine) == "own.db"
+
+
+def test_an_engine_leads_elsewhere_for_the_task_only(foreign_engine: Engine, target: ConnectTarget) -> None:
+    with everything_leads_to(target, "sqlite"):
+        assert _file_of(foreign_engine) == "target.db"
+        assert contextvars.Context().run(_file_of, foreign_engine) == "own.db"
+
+
+@pytest.mark.asyncio
+async def test_an_engine_leads_where_its_url_says_afterwards(
+    engine: AsyncEngine, target: ConnectTarget
+) -> None:
+    async def find_target() -> ConnectTarget:
+        return ConnectTarget(f"file:{target.database}", is_uri=True)
+
+    redirection = Redirection([engine], find_target)
+    redirection.install()
+    assert await _file_of_async(engine) == "target.db"
+    await engine.dispose()
+    redirection.uninstall()
+    assert await _file_of_async(engine) == "own.db"
+    await engine.dispose()
 
 
 def test_engines_of_another_kind_lead_where_their_url_says(

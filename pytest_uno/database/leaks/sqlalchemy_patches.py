@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
+import weakref
 from collections.abc import Generator
 from typing import Any, cast
 
@@ -11,13 +12,23 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.pool import ConnectionPoolEntry, Pool, base
 
-__all__ = ["CLEANUP", "is_made_by_user", "pool_of", "proxy_of", "silenced"]
+__all__ = ["CLEANUP", "is_collection", "is_made_by_user", "pool_of", "proxy_of", "silenced"]
 
 CLEANUP = (base, "_finalize_fairy")
 """The function that is called for each connection that comes back, or that the garbage collector takes. The events say
 neither which of several users of one connection it is, nor can they keep SQLAlchemy's warning back."""
 
 _WARNING = "The garbage collector"
+
+
+def is_collection(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Say whether a call of `CLEANUP` is for a connection that the garbage collector has taken.
+
+    Args:
+        args: the arguments after the pool. In SQLAlchemy 2.0 the first is the dead reference to what was handed out.
+        kwargs: the arguments with names. SQLAlchemy 2.1 says it with one of them.
+    """
+    return bool(kwargs.get("is_gc_cleanup")) or isinstance(args[0], weakref.ref)
 
 
 def proxy_of(kind: Any, target: object) -> Any:

@@ -22,7 +22,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, Pool, StaticPool
 
 from pytest_uno.database.leaks.closing import close_in_time, terminate, threads_of
 from pytest_uno.database.leaks.recorder import Recorder
-from pytest_uno.database.leaks.sqlalchemy_patches import CLEANUP, is_made_by_user, silenced
+from pytest_uno.database.leaks.sqlalchemy_patches import CLEANUP, is_collection, is_made_by_user, silenced
 from pytest_uno.database.sqlalchemy_internals import dialect_of, is_abandoned
 from pytest_uno.leaks.creations import Creations
 from pytest_uno.leaks.hook_table import replace_attribute
@@ -179,21 +179,19 @@ class TakenConnections:
 
     def _wrap_cleanup(self, clean_up: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(clean_up)
-        def clean_up_and_forget(
-            connection: Any, record: Any, pool: Pool, echo: Any, *args: Any, **kwargs: Any
-        ) -> None:
+        def clean_up_and_forget(connection: Any, record: Any, pool: Pool, *args: Any, **kwargs: Any) -> None:
             fairy = kwargs.get("fairy")
             if fairy is not None:
                 self._taken.pop(id(fairy), None)
-            elif kwargs.get("is_gc_cleanup") and self._record_lost(record, pool) and is_abandoned(record):
+            elif is_collection(args, kwargs) and self._record_lost(record, pool) and is_abandoned(record):
                 connection = record.dbapi_connection
                 self._ending += threads_of(connection)
                 with silenced(pool) as silent:
-                    clean_up(None, record, silent, echo, *args, **kwargs)
+                    clean_up(None, record, silent, *args, **kwargs)
                 if not dialect_of(pool).has_terminate:
                     terminate(connection)
                 return
-            clean_up(connection, record, pool, echo, *args, **kwargs)
+            clean_up(connection, record, pool, *args, **kwargs)
 
         return clean_up_and_forget
 
@@ -307,10 +305,14 @@ class TakenConnections:
 
 
 def _give_back(taken: _Taken) -> Any:
-    """Take a connection from whoever has it and from its pool; it is not closed by that."""
+    """Take a connection from whoever has it and from its pool; it is not closed by that.
+
+    Who has it finds it invalidated: closing late does no harm, and nothing is sent to a closed driver.
+    """
     fairy: Any = taken.fairy()
     connection = fairy.dbapi_connection
     fairy.detach()
+    fairy.invalidate()
     return connection
 
 

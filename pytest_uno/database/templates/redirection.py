@@ -51,6 +51,43 @@ class ConnectTarget:
             options["database" if dialect.driver in ("asyncpg", "pg8000") else "dbname"] = self.database
 
 
+class _Changed:
+    """What listeners have exchanged, to be put back: up to SQLAlchemy 2.0 an engine keeps the changes for good."""
+
+    def __init__(self) -> None:
+        self._found: dict[int, tuple[Dialect, list[Any], list[Any], dict[str, Any], dict[str, Any]]] = {}
+        """By the identity of the dialect, which is kept with it. Where each connect has its own, the first is noted."""
+
+    def note(self, dialect: Dialect, arguments: list[Any], options: dict[str, Any]) -> None:
+        """Remember what a driver's `connect` would be called with, unless that was done before.
+
+        Args:
+            dialect: the engine's.
+            arguments: the positional arguments.
+            options: the named arguments.
+        """
+        found = (dialect, arguments, list(arguments), options, dict(options))
+        self._found.setdefault(id(dialect), found)
+
+    def put_back(self, dialect: Dialect) -> None:
+        """Put back what was noted of an engine.
+
+        Args:
+            dialect: the engine's.
+        """
+        found = self._found.pop(id(dialect), None)
+        if found is not None:
+            _, arguments, old_arguments, options, old_options = found
+            arguments[:] = old_arguments
+            options.clear()
+            options.update(old_options)
+
+    def put_all_back(self) -> None:
+        """Put back everything."""
+        for dialect, *_ in list(self._found.values()):
+            self.put_back(dialect)
+
+
 current_target: ContextVar[ConnectTarget | None] = ContextVar("pytest_uno_connect_target", default=None)
 """Where connections of the current task lead that builds something; None in the application's tasks."""
 
@@ -82,15 +119,19 @@ def everything_leads_to(target: ConnectTarget, dialect_name: str) -> Generator[N
 
     def redirect(dialect: Dialect, record: object, arguments: list[Any], options: dict[str, Any]) -> None:
         target = current_target.get()
+        changed.put_back(dialect)
         if target is not None and dialect.name == dialect_name:
+            changed.note(dialect, arguments, options)
             target.apply(dialect, arguments, options)
 
+    changed = _Changed()
     event.listen(Engine, "do_connect", redirect)
     try:
         with leading_to(target):
             yield
     finally:
         event.remove(Engine, "do_connect", redirect)
+        changed.put_all_back()
 
 
 class Redirection:
@@ -107,6 +148,7 @@ class Redirection:
         self.source = source
         self._engines = tuple(engines)
         self._is_installed = False
+        self._changed = _Changed()
 
     def install(self) -> None:
         """Begin to lead connections elsewhere; must not be called twice without `uninstall` in between."""
@@ -125,6 +167,7 @@ class Redirection:
         for engine in self._engines:
             event.remove(engine.sync_engine, "do_connect", self._redirect)
             event.remove(engine.sync_engine, "do_connect", self._redirect_again)
+        self._changed.put_all_back()
 
     def _redirect(
         self, dialect: Dialect, record: object, arguments: list[Any], options: dict[str, Any]
@@ -132,6 +175,7 @@ class Redirection:
         target = current_target.get()
         if target is None:
             target = await_only(self.source())
+        self._changed.note(dialect, arguments, options)
         target.apply(dialect, arguments, options)
 
     def _redirect_again(
