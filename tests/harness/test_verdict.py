@@ -41,7 +41,7 @@ def test_a_leak_is_one_failure_of_its_test(project: Any) -> None:
             "*asyncio.create_task(asyncio.Event().wait(), name=*",
             "*fix *",
             "*leak report*",
-            "FAILED test_it.py::test_leaks - UNO101 pending-task at test_it.py:6: task 'left'*",
+            "FAILED test_it.py::test_leaks - UNO101 pending-task at test_it.py:6: task 'le*",
         ]
     )
     cases = ElementTree.parse(project.pytester.path / "junit.xml").getroot().iter("testcase")
