@@ -17,7 +17,7 @@ from pytest_uno.database.records import Statement, TransactionRecord
 from pytest_uno.database.sandbox.journal import Journal
 from pytest_uno.database.sandbox.pool import BlockedPool
 from pytest_uno.database.sandbox.rollback import SandboxEnd
-from pytest_uno.database.sqlalchemy_internals import creator_of, options_like
+from pytest_uno.database.sqlalchemy_internals import creator_of, open_to_the_end, options_like
 from pytest_uno.database.templates.redirection import ConnectTarget
 from pytest_uno.database.templates.routing import dispose_pool
 from pytest_uno.database.templates.template import Template
@@ -88,7 +88,7 @@ class SnapshotSandbox:
         """Give the engines pools of their own; no connection is opened, and no copy made."""
         for engine in self._template.engines:
             pool = engine.sync_engine.pool
-            own = _pool_like(pool.replaced if isinstance(pool, BlockedPool) else pool)
+            own = open_to_the_end(_pool_like(pool.replaced if isinstance(pool, BlockedPool) else pool))
             engine.sync_engine.pool = own
             self._replaced.append((engine, pool))
             self._pools.append(own)

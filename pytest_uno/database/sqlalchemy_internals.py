@@ -6,6 +6,7 @@ out, and `PRAGMA foreign_keys` of such a listener is ignored inside a transactio
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Any, cast
@@ -14,6 +15,9 @@ from sqlalchemy import Dialect
 from sqlalchemy.ext.asyncio.session import _AsyncSessionContextManager  # pyright: ignore[reportPrivateUsage]
 from sqlalchemy.pool import Pool
 from sqlalchemy.pool.base import _ConnectionRecord  # pyright: ignore[reportPrivateUsage]
+from sqlalchemy.util import await_only, greenlet_spawn
+
+from pytest_uno.core.uninterrupted import await_uninterrupted
 
 __all__ = [
     "BEGUN_SESSION",
@@ -23,6 +27,7 @@ __all__ = [
     "invalidate_taken",
     "is_abandoned",
     "make_record",
+    "open_to_the_end",
     "options_like",
     "put_first",
     "resets_with_commit",
@@ -105,6 +110,43 @@ def creator_of(pool: Pool) -> Callable[..., Any]:
         pool: the pool of an engine.
     """
     return pool._creator  # pyright: ignore[reportPrivateUsage]
+
+
+def open_to_the_end(pool: Pool) -> Pool:
+    """Let a pool, and those that are made of it, open each connection to its end, whoever is cancelled meanwhile.
+
+    Drivers, and SQLAlchemy up to 2.0 between the driver's work and that of `connect` listeners, forget what they have
+    opened when they are cancelled. The one place where a pool opens something is private.
+
+    Args:
+        pool: a pool of an asyncio engine; it is changed.
+    """
+    create, recreate = pool._create_connection, pool.recreate  # pyright: ignore[reportPrivateUsage]
+
+    async def create_or_close() -> Any:
+        made: list[Any] = []
+
+        async def run() -> None:
+            made.append(await greenlet_spawn(create))
+
+        try:
+            await await_uninterrupted(run())
+        except asyncio.CancelledError:
+            for record in made:
+                await await_uninterrupted(greenlet_spawn(record.close))
+            raise
+        return made[0]
+
+    def create_to_the_end() -> Any:
+        return await_only(create_or_close())
+
+    def recreate_like_this() -> Pool:
+        return open_to_the_end(recreate())
+
+    changed: Any = pool
+    changed._create_connection = create_to_the_end
+    changed.recreate = recreate_like_this
+    return pool
 
 
 def put_first(dialect: Dialect, listener: Callable[..., Any]) -> None:

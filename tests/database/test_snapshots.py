@@ -6,7 +6,9 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import aiosqlite
 import pytest
 import pytest_asyncio
 from sqlalchemy import insert, select, text
@@ -260,3 +262,41 @@ async def test_the_copies_are_gone_at_the_end(
     await template.close()
     if database.is_sqlite:
         assert not any(Path(place).parent.exists() for place in places)
+
+
+@pytest.mark.parametrize("steps", range(10))
+async def test_a_cancelled_task_leaves_no_connection_open(
+    engine: AsyncEngine, template: Template, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    async def use() -> None:
+        async with engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def check_out_and_cancel() -> None:
+        task = asyncio.create_task(use())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    opened: list[Any] = []
+    connect = engine.dialect.connect
+
+    def connect_and_remember(*arguments: Any, **options: Any) -> Any:
+        opened.append(connect(*arguments, **options))
+        return opened[-1]
+
+    async with snapshot(template):
+        await names(engine)
+        await engine.dispose()  # what the application may do
+        monkeypatch.setattr(engine.dialect, "connect", connect_and_remember)
+        await check_out_and_cancel()
+    assert steps < 2 or opened
+    assert not [connection for connection in opened if is_open(connection.driver_connection)]
+
+
+def is_open(driver_connection: Any) -> bool:
+    if isinstance(driver_connection, aiosqlite.Connection):
+        return driver_connection._connection is not None
+    is_closed = getattr(driver_connection, "is_closed", None)  # of asyncpg
+    return not (driver_connection.closed if is_closed is None else is_closed())
