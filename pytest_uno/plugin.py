@@ -69,12 +69,13 @@ def _register_harness(config: pytest.Config) -> None:
     check_pytest_asyncio()
     from pytest_uno.harness.async_fixtures import AsyncFixtures
     from pytest_uno.harness.fixtures import TEST_RUNNER
+    from pytest_uno.harness.leak_policy import LeakPolicy
     from pytest_uno.harness.run_state import RunState
     from pytest_uno.harness.runner import TestRunner
     from pytest_uno.harness.verdict import Verdicts
 
     run = RunState(config)
-    verdicts = Verdicts()
+    verdicts = Verdicts(LeakPolicy(config, run.settings.leak_policy.allowances))
     config.stash[TEST_RUNNER] = test_runner = TestRunner(run, verdicts)
     for name, plugin in (("fixtures", AsyncFixtures(run)), ("verdicts", verdicts), ("runner", test_runner)):
         config.pluginmanager.register(plugin, f"uno-harness-{name}")

@@ -16,6 +16,7 @@ from pytest_uno.harness.database_options import CONFLICTS, DATABASE_MODES
 from pytest_uno.harness.loop_scopes import is_async_function
 from pytest_uno.harness.pytest_internals import SCOPES
 from pytest_uno.harness.settings import CLOCKS, SETTINGS, Settings, suggest
+from pytest_uno.leaks.allowances import Allowances, find_allowances_problem, read_allowances
 from pytest_uno.leaks.policy import LEVELS, Layer, LeakLevels, find_level_problem, make_levels
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ __all__ = [
     "MARKER",
     "MARKER_HELP",
     "TestOptions",
+    "find_marker_place",
     "is_sync_test_in_auto_mode",
     "merge_markers",
     "own_marker",
@@ -34,9 +36,10 @@ __all__ = [
 MARKER = "uno_async"
 
 MARKER_HELP = (
-    "uno_async(clock=, start=, timeout=, real_timeout=, leaks=, db=, db_conflict=, db_wait=, max_queries=, "
-    "loop_scope=, loop_factories=): run the async test with pytest-uno: a virtual clock, its own AsyncManager, leak "
-    "checks, a database of which nothing stays, a real-time watchdog; uno_async(False) leaves it alone"
+    "uno_async(clock=, start=, timeout=, real_timeout=, leaks=, allow_leaks=, db=, db_conflict=, db_wait=, "
+    "max_queries=, loop_scope=, loop_factories=): run the async test with pytest-uno: a virtual clock, its own "
+    "AsyncManager, leak checks, a database of which nothing stays, a real-time watchdog; uno_async(False) leaves it "
+    "alone"
 )
 
 FOREIGN_MARKERS = ("anyio", "trio", "curio", "twisted", "gevent")
@@ -56,6 +59,8 @@ class TestOptions:
     """Seconds of the test's clock; 0: any time."""
     real_timeout: float
     leak_levels: LeakLevels
+    allowances: Allowances
+    """What the marker says may leak; the ini file's come on top."""
     db: str
     """How the test is kept apart in the database: `rollback`, `snapshot` or `off`."""
     db_conflict: str
@@ -130,6 +135,7 @@ _KEYS: dict[str, Callable[[object], str | None]] = {
     "timeout": _seconds,
     "real_timeout": _seconds,
     "leaks": _levels,
+    "allow_leaks": find_allowances_problem,
     "db": _database_mode,
     "db_conflict": _one_of(CONFLICTS),
     "db_wait": _seconds,
@@ -141,10 +147,7 @@ _KEYS: dict[str, Callable[[object], str | None]] = {
 _OPTION_OF = {"db": "uno_db_mode"}
 """The option whose flag beats a key, where it is called otherwise."""
 
-_LATER_KEYS = (
-    "allow_leaks",
-    *("schedules", "seed", "delay", "jitter", "timeouts", "explore_time"),
-)
+_LATER_KEYS = ("schedules", "seed", "delay", "jitter", "timeouts", "explore_time")
 """Keys whose parts of the harness are not in this version; refused, so that no test believes in them."""
 
 
@@ -194,6 +197,38 @@ def _closest_first(item: pytest.Item) -> list[pytest.Mark]:
     if callspec is not None and len(marks) > 1:  # pytest puts a parameter's marks behind the function's
         marks.sort(key=lambda mark: not any(mark is of_param for of_param in callspec.marks))
     return marks
+
+
+def find_marker_place(item: pytest.Item, key: str) -> tuple[str, bool]:
+    """Say where the marker stands that gives a test the value of a key.
+
+    Args:
+        item: the test; one of its markers must have the key.
+        key: the key.
+
+    Returns:
+        The node ID of the test (without its parameters, if they share the marker), the class or the module, or the
+        name of the class that the test's class inherits it from; and whether other tests may share it.
+    """
+    mark = next(mark for mark in _closest_first(item) if key in mark.kwargs)
+    callspec = getattr(item, "callspec", None)
+    node = next(node for node, other in item.iter_markers_with_node(MARKER) if other is mark)
+    if node is item:
+        if callspec is None or any(mark is of_param for of_param in callspec.marks):
+            return item.nodeid, False
+        parent = "" if item.parent is None else item.parent.nodeid
+        return f"{parent}::{getattr(item, 'originalname', item.name)}", True
+    if isinstance(node, pytest.Class):
+        for cls in node.obj.__mro__[1:]:
+            if any(
+                mark is getattr(other, "mark", other) for other in _as_list(vars(cls).get("pytestmark", ()))
+            ):
+                return f"{cls.__module__}.{cls.__qualname__}", True
+    return node.nodeid, True
+
+
+def _as_list(marks: Any) -> list[Any]:
+    return list(marks) if isinstance(marks, list | tuple) else [marks]
 
 
 def merge_markers(item: pytest.Item) -> Mapping[str, Any] | None:
@@ -264,6 +299,7 @@ def resolve_options(item: pytest.Item, merged: Mapping[str, Any]) -> TestOptions
         timeout=float(merged.get("timeout", settings.timeout)),
         real_timeout=float(merged.get("real_timeout", settings.real_timeout)),
         leak_levels=_merge_levels(merged["leaks"], settings) if "leaks" in merged else settings.leak_levels,
+        allowances=read_allowances(merged.get("allow_leaks")),
         db=merged.get("db", settings.database.mode) or "off",
         db_conflict=merged.get("db_conflict", "error"),
         db_wait=float(merged.get("db_wait", settings.database.wait)),

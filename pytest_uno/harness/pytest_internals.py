@@ -36,6 +36,7 @@ __all__ = [
     "forget_failed_setup",
     "ini_keys",
     "is_adopted_by_pytest_asyncio",
+    "is_expected_to_fail",
     "is_set_anew_for_each_test",
     "is_unittest_item",
     "leave_out_policy",
@@ -119,6 +120,13 @@ def is_adopted_by_pytest_asyncio(item: pytest.Item) -> bool:
 def is_unittest_item(item: pytest.Item) -> bool:
     """Tell whether an item is a method of a `unittest.TestCase`; its class is private to pytest."""
     return isinstance(item, TestCaseFunction)
+
+
+def is_expected_to_fail(item: pytest.Item) -> bool:
+    """Tell whether a test that runs carries an `xfail` whose condition holds; pytest keeps what it worked out."""
+    from _pytest.skipping import xfailed_key
+
+    return item.stash.get(xfailed_key, None) is not None
 
 
 def test_loop_scope(item: pytest.Item) -> str:

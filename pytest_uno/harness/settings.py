@@ -16,6 +16,12 @@ from pytest_uno.harness.database_options import (
     add_database_flags,
     read_database_settings,
 )
+from pytest_uno.harness.leak_policy_options import (
+    LEAK_POLICY_INI_OPTIONS,
+    LeakPolicySettings,
+    add_leak_policy_flags,
+    read_leak_policy,
+)
 from pytest_uno.harness.pytest_internals import ini_keys
 from pytest_uno.harness.report_targets import ReportTarget, read_targets
 from pytest_uno.leaks.policy import LEVELS, Layer, LeakLevels, make_levels, read_line
@@ -48,6 +54,7 @@ _INI_OPTIONS: tuple[tuple[str, str, str, Any], ...] = (
         f"leak reports to make, one FORMAT[:PATH] a line; FORMAT is one of {', '.join(FORMATS)}",
         (),
     ),
+    *LEAK_POLICY_INI_OPTIONS,
     *DATABASE_INI_OPTIONS,
 )
 
@@ -66,6 +73,7 @@ class Settings:
     """What the ini file and the command line say about the levels of leaks."""
     leak_levels: LeakLevels
     """Both of them, without any marker: for the fixtures that are wider than a test."""
+    leak_policy: LeakPolicySettings
     reports: tuple[ReportTarget, ...]
     database: DatabaseSettings
     flags: frozenset[str]
@@ -123,6 +131,7 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="FORMAT[:PATH]",
         help=f"make a leak report, for example html:leaks.html; may be repeated. Formats: {', '.join(FORMATS)}",
     )
+    add_leak_policy_flags(group)
     add_database_flags(group)
 
 
@@ -150,6 +159,7 @@ def parse_settings(config: pytest.Config) -> Settings:
         block_ms=_duration(config, "uno_block_ms", "milliseconds"),
         leak_layers=leak_layers,
         leak_levels=make_levels(*leak_layers),
+        leak_policy=read_leak_policy(config),
         reports=read_targets(config),
         database=read_database_settings(
             config,

@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_uno.core.errors import UnoLeakWarning
+from pytest_uno.harness.leak_policy import Decision, LeakPolicy
 from pytest_uno.harness.pytest_internals import Failed, make_call_info, protocol_implementers, run_test_phases
-from pytest_uno.harness.run_state import TestRun, is_uno_test
+from pytest_uno.harness.run_state import TestRun, is_uno_test, options_of
 from pytest_uno.leaks.model import Finding, OwnerInfo
 
 if TYPE_CHECKING:
+    from pytest_uno.leaks.allowances import Allowances
     from pytest_uno.leaks.policy import LeakLevels
 
 __all__ = ["LeakError", "MissingLeakError", "Verdicts"]
@@ -72,12 +74,14 @@ _CALL: pytest.StashKey[_CallReport] = pytest.StashKey()
 _HELD: pytest.StashKey[list[pytest.TestReport]] = pytest.StashKey()
 _LEAKS: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey()
 _FOLDING: pytest.StashKey[bool] = pytest.StashKey()
+_NEW = Decision("new")
 
 
 class Verdicts:
     """The plugin object that decides outcomes."""
 
-    def __init__(self) -> None:
+    def __init__(self, policy: LeakPolicy) -> None:
+        self._policy = policy
         self._last_logged: pytest.TestReport | None = None
 
     # -- when reports are logged
@@ -112,7 +116,12 @@ class Verdicts:
         report = yield
         if call.excinfo is not None and isinstance(call.excinfo.value, LeakError):
             _put_headline(report, call.excinfo.value.headline)
-        if _FOLDING in item.stash or not is_uno_test(item):
+        if _FOLDING in item.stash:
+            return report
+        if not is_uno_test(item):
+            if call.when == "teardown" and _LEAKS in item.stash:  # of a wider fixture whose last test it is
+                self._attach_all(item, report)
+                del item.stash[_LEAKS]
             return report
         if call.when == "setup":
             if _CALL in item.stash:
@@ -121,8 +130,8 @@ class Verdicts:
                 del item.stash[_LEAKS]
         elif call.when == "call":
             item.stash[_CALL] = _CallReport(report, is_clean=call.excinfo is None)
-        else:  # also when there is none: the collector counts the tests that were judged
-            report.uno_leaks = item.stash.get(_LEAKS, [])  # type: ignore[attr-defined]
+        else:
+            self._attach_all(item, report)
         held = item.stash.get(_HELD, None)
         if held is not None:
             if held or (call.when == "call" and call.excinfo is None):
@@ -154,7 +163,7 @@ class Verdicts:
             Exception: `error`, when the call's report is out of reach.
         """
         item, call = test.item, test.item.stash.get(_CALL, None)
-        findings = self._warn_and_select(item, test.options.leak_levels, findings)
+        findings = self._settle(item, test.options.leak_levels, findings, test.options.allowances)
         if call is None or not call.is_clean:  # it failed or was skipped: no second verdict, nothing missed
             if findings:
                 item.add_report_section("teardown", "leaks", str(LeakError(findings)))
@@ -183,26 +192,47 @@ class Verdicts:
         Raises:
             LeakError: there is something to blame, at level `error`.
         """
-        findings = self._warn_and_select(item, levels, findings)
+        findings = self._settle(item, levels, findings)
         if findings:
             _attach(item, findings)
             raise LeakError(findings, with_owner=True)
 
-    @staticmethod
-    def _warn_and_select(
-        item: pytest.Item, levels: LeakLevels, findings: Sequence[Finding]
+    def _settle(
+        self,
+        item: pytest.Item,
+        levels: LeakLevels,
+        findings: Sequence[Finding],
+        of_marker: Allowances = (),
     ) -> Sequence[Finding]:
-        """Warn of findings at level `warn`, and return those at level `error`."""
+        """Attach what does not fail the test, warn of what is at level `warn`; return what does fail it."""
         if not findings:
             return findings
-        mild = [finding for finding in findings if levels.of(finding.rule) == "warn"]
-        if mild:
-            _attach(item, mild, status="allowed", level="warn")
-            with warnings.catch_warnings():
-                warnings.simplefilter("always", UnoLeakWarning)
-                for finding in mild:
+        new: list[Finding] = []
+        for finding in findings:
+            decision = self._policy.decide(item, finding, levels, of_marker)
+            if decision is None:
+                continue
+            if decision.status == "new":
+                new.append(finding)
+                continue
+            _attach(item, [finding], decision)
+            if decision.level == "warn":
+                with warnings.catch_warnings():
+                    warnings.simplefilter("always", UnoLeakWarning)
                     item.warn(UnoLeakWarning(_render(finding)))
-        return [finding for finding in findings if levels.of(finding.rule) == "error"]
+        return new
+
+    def _attach_all(self, item: pytest.Item, report: pytest.TestReport) -> None:
+        """Put on a report what was found, which patterns allow that, and what the test does not look at."""
+        # Also when there is none: the collector counts the tests that were judged.
+        report.uno_leaks = item.stash.get(_LEAKS, [])  # type: ignore[attr-defined]
+        options, call = options_of(item) if is_uno_test(item) else None, item.stash.get(_CALL, None)
+        uses = self._policy.describe_uses(item, options, is_judged=call is not None and call.is_clean)
+        if uses:
+            report.uno_allowances = uses  # type: ignore[attr-defined]
+        unwatched = [] if options is None else self._policy.find_unwatched(options.leak_levels)
+        if unwatched:
+            report.uno_unwatched = unwatched  # type: ignore[attr-defined]
 
     def _fail_call(
         self,
@@ -246,13 +276,9 @@ def _combine(
     return BaseExceptionGroup(f"the test {what}, and its manager failed to shut down", [leak, error])
 
 
-def _as_plain_data(
-    finding: Finding, status: str = "new", level: str = "error", reason: str = ""
-) -> dict[str, Any]:
-    return {"status": status, "level": level, "reason": reason, "finding": finding.to_json()}
+def _as_plain_data(finding: Finding, decision: Decision = _NEW) -> dict[str, Any]:
+    return {**decision._asdict(), "finding": finding.to_json()}
 
 
-def _attach(
-    item: pytest.Item, findings: Sequence[Finding], *, status: str = "new", level: str = "error"
-) -> None:
-    item.stash.setdefault(_LEAKS, []).extend(_as_plain_data(finding, status, level) for finding in findings)
+def _attach(item: pytest.Item, findings: Sequence[Finding], decision: Decision = _NEW) -> None:
+    item.stash.setdefault(_LEAKS, []).extend(_as_plain_data(finding, decision) for finding in findings)

@@ -82,6 +82,11 @@ class LeakLevels:
         """Whether there is a rule that is not off, so that it is worth looking."""
         return any(level != "off" for level in self._levels.values())
 
+    @functools.cached_property
+    def unwatched(self) -> list[str]:
+        """The rules that are off."""
+        return [code for code, level in self._levels.items() if level == "off"]
+
     def of(self, code: str) -> str:
         """Return the level of a rule.
 
