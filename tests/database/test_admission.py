@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -70,6 +71,30 @@ def test_a_refused_waiter_fails() -> None:
             await waiting
 
     asyncio.run(main())
+
+
+def test_all_that_wait_share_one_alarm(monkeypatch: pytest.MonkeyPatch) -> None:
+    alarms: list[RealAlarm] = []
+
+    class Noted(RealAlarm):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            alarms.append(self)
+
+    monkeypatch.setattr("pytest_uno.database.sandbox.queue_watch.RealAlarm", Noted)
+
+    async def main() -> None:
+        admission = Admission("error", 60, UserFrames())
+        for _ in range(2):
+            assert admission.try_enter(_checkout(1), None)
+            waiting = [asyncio.create_task(admission.wait_turn(_checkout(2), None)) for _ in range(9)]
+            await asyncio.sleep(0)
+            admission.refuse_all(ZeroDivisionError())
+            await asyncio.gather(*waiting, return_exceptions=True)
+            admission.leave()
+
+    asyncio.run(main())
+    assert len(alarms) == 2  # one after the other
 
 
 def test_a_wait_that_is_over_says_what_is_known() -> None:

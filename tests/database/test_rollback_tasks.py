@@ -124,11 +124,11 @@ def test_a_long_queue_is_no_deadlock(run: Run) -> None:
         async def work(number: int) -> None:
             async with engine.begin() as connection:
                 await connection.execute(insert(Author).values(name=f"{number}"))
-                await asyncio.to_thread(time.sleep, 0.12)
+                await asyncio.to_thread(time.sleep, 0.04)
 
         async with sandboxed(engine, wait=1.2):
-            await asyncio.gather(*(work(number) for number in range(12)))
-            assert len(await names(engine)) == 12
+            await asyncio.gather(*(work(number) for number in range(40)))
+            assert len(await names(engine)) == 40
 
     run(main)
 

@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from pytest_uno.clock.real_time import monotonic
 from pytest_uno.core.errors import SandboxConflict
 from pytest_uno.database.sandbox.checkout import Checkout
-from pytest_uno.database.sandbox.clock_hold import ClockHold
 from pytest_uno.database.sandbox.conflicts import (
     interleaved_error,
     same_task_error,
     timeout_error,
     two_tasks_error,
 )
-from pytest_uno.database.sandbox.real_alarm import RealAlarm
+from pytest_uno.database.sandbox.queue_watch import QueueWatches
 
 if TYPE_CHECKING:
     from pytest_uno.database.user_frames import UserFrames
@@ -40,6 +39,7 @@ class _Waiter:
         self.ends = ends
         self.loop = asyncio.get_running_loop()
         self.turn: asyncio.Future[None] = self.loop.create_future()
+        self.since = monotonic()
         self.is_over = False
         self.is_served = False
 
@@ -81,7 +81,9 @@ class Admission:
         self._wait = wait
         self._frames = frames
         self._waiters: collections.deque[_Waiter] = collections.deque()
-        self._progress = 0
+        self._watches = QueueWatches(self._task_ahead, self._end_late_waits)
+        self._progress = 0.0
+        """The real moment at which the connection was last handed on with nothing uncommitted."""
 
     def holder(self) -> Checkout | None:
         """Return the innermost transaction that has written or locked something."""
@@ -137,23 +139,7 @@ class Admission:
         """
         waiter = _Waiter(checkout, task, ends=ends)
         self._waiters.append(waiter)
-        deadline = monotonic() + self._wait
-        progress = self._progress
-        hold = ClockHold(waiter.loop, self._task_ahead)
-
-        def tick(now: float) -> None:
-            nonlocal deadline, progress
-            if waiter.is_over:
-                return
-            if progress != self._progress:  # others get their turn: a long queue is no deadlock
-                deadline, progress = now + self._wait, self._progress
-            if now >= deadline:
-                ahead = self.holder() or self.wire
-                waiter.end(timeout_error(checkout, ahead, task, self._wait, self._frames))
-            else:
-                hold.review()
-
-        alarm = RealAlarm(waiter.loop, tick)
+        self._watches.enter(waiter.loop)
         try:
             await waiter.turn
         except asyncio.CancelledError:
@@ -161,10 +147,18 @@ class Admission:
                 self.leave()  # the turn came together with the cancellation
             raise
         finally:
-            alarm.stop()
-            hold.end()
+            self._watches.leave(waiter.loop)
             with contextlib.suppress(ValueError):
                 self._waiters.remove(waiter)
+
+    def _end_late_waits(self, loop: asyncio.AbstractEventLoop, now: float) -> None:
+        """Let the tasks of a loop fail that have waited for too long."""
+        for waiter in tuple(self._waiters):
+            # Where others get their turn, a long queue is no deadlock.
+            began = max(waiter.since, self._progress)
+            if waiter.loop is loop and not waiter.is_over and now >= began + self._wait:
+                ahead = self.holder() or self.wire
+                waiter.end(timeout_error(waiter.checkout, ahead, waiter.task, self._wait, self._frames))
 
     def _task_ahead(self) -> asyncio.Task[Any] | None:
         ahead = self.holder() or self.wire
@@ -175,7 +169,7 @@ class Admission:
         self.wire = None
         if self._waiters:
             if self.holder() is None:
-                self._progress += 1
+                self._progress = monotonic()
             self.pass_on()
 
     def pass_on(self) -> None:

@@ -36,9 +36,13 @@ class ClockHold:
         self._hold: contextlib.ExitStack | None = None
         self._clock = loop.clock if isinstance(loop, VirtualEventLoop) and loop.clock.is_virtual else None
         self._is_over = False
-        if self._clock is not None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Hold the clock at once, until the next review in the same moment; one more task waits."""
+        if self._clock is not None and self._hold is None:
             self._begin()
-            loop.call_soon(self.review)
+            self._loop.call_soon(self.review)
 
     def review(self) -> None:
         """Look again at what the other one waits for; must be called while no task runs."""
