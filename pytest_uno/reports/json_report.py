@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeAlias
 
 from pytest_uno._version import __version__
 from pytest_uno.core.errors import docs_url
@@ -12,6 +12,8 @@ from pytest_uno.leaks.rules import RULES
 from pytest_uno.reports.groups import Group, RunSummary
 
 __all__ = ["FORMAT_VERSION", "SCHEMA_ID", "render_json", "report_data"]
+
+_Json: TypeAlias = "str | int | None | list[_Json] | dict[str, _Json]"
 
 # Additive changes keep the number: readers ignore members that they do not know. A member that goes or
 # changes its type makes a new format, with a schema of its own beside this module.  1: the first.
@@ -39,7 +41,7 @@ def report_data(groups: Iterable[Group], run: RunSummary) -> dict[str, Any]:
             "total": sum(group.count for group in groups),
             "tests": len({test for group in groups for test in group.tests}),
         },
-        "leaks": [_leak(group) for group in groups],
+        "leaks": [_unicode(_leak(group)) for group in groups],
     }
 
 
@@ -74,3 +76,14 @@ def _leak(group: Group) -> dict[str, Any]:
         "count": group.count,
         "seen": [{"test": sighting.test, "worker": sighting.worker} for sighting in group.seen],
     }
+
+
+def _unicode(value: _Json) -> _Json:
+    # Halves of surrogate pairs, as in names of files that are no UTF-8, make strict readers refuse the whole file.
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {key: _unicode(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_unicode(member) for member in value]
+    return value

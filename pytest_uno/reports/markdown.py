@@ -115,7 +115,7 @@ def _blocks(new: Sequence[Group], most: int) -> Iterable[str]:
 
 def _block(group: Group) -> str:
     finding = group.finding
-    lines = [*render_finding(finding, with_owner=True).splitlines(), "", "seen in:"]
+    lines = [*render_finding(finding).splitlines(), "", "seen in:"]
     lines += [f"  {one_line(test)}" for test in group.tests[:_TESTS_SHOWN]]
     if len(group.tests) > _TESTS_SHOWN:
         lines.append(f"  and {count_of(len(group.tests) - _TESTS_SHOWN, 'more test')}")

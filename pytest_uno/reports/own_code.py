@@ -51,7 +51,7 @@ def own_place(group: Group) -> Place:
         if frame.in_app:
             return Place(frame.file, frame.line)
     owner = finding.owner
-    if owner.file is not None and _is_inside(owner.file):
+    if owner.file and _is_inside(owner.file):
         return Place(owner.file, owner.line or 1)
     return Place(group.tests[0].partition("::")[0], 1)
 

@@ -70,3 +70,38 @@ def sightings() -> list[Found]:
         Found(NESTED, "tests/test_feed.py::test_feed", None),
         Found(NESTED, "tests/test_feed.py::test_feed", None),
     ]
+
+
+@pytest.fixture
+def judged(sightings: list[Found]) -> list[Found]:
+    """The sightings, which are new, and one leak of each other kind."""
+    server = _finding(
+        rule="UNO402",
+        subject="server on 127.0.0.1:8080",
+        target="Server",
+        created=(
+            Frame("/opt/python3.12/site-packages/web/serve.py", 30, "serve", "", False),
+            Frame("shop/app.py", 8, "start", "server = await web.serve(app, port=8080)", True),
+        ),
+        waiting_at=(),
+    )
+    blocked = _finding(
+        rule="UNO601",
+        subject="resize() kept the loop from running for 412 ms",
+        target="resize",
+        created=(Frame("shop/images.py", 5, "resize", "image = image.resize(size)", True),),
+        waiting_at=(),
+    )
+    lock = _finding(
+        rule="UNO502",
+        subject="lock held by task 'stock'",
+        target="Lock",
+        created=(Frame("shop/stock.py", 19, "reserve", "await lock.acquire()", True),),
+        waiting_at=(),
+    )
+    return [
+        *sightings,
+        Found(server, "tests/test_app.py::test_start", None, "baseline"),
+        Found(blocked, "tests/test_images.py::test_resize", None, "allowed", "warn"),
+        Found(lock, "tests/test_stock.py::test_reserve", None, "allowed", reason="until a | b is gone"),
+    ]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pytest_uno.reports.formats import render_report
 from pytest_uno.reports.groups import RunSummary, group_findings
 from pytest_uno.reports.json_report import render_json
 from pytest_uno.reports.terminal import render_finding, summarize
@@ -43,3 +44,17 @@ def test_the_order_of_arrival_does_not_matter(sightings: list[Any]) -> None:
     random.Random(7).shuffle(sightings)
     check("report.json", render_json(group_findings(sightings), RUN))
     check("summary.txt", "\n".join(line.text for line in summarize(group_findings(sightings), RUN)) + "\n")
+
+
+@pytest.mark.parametrize(
+    ("form", "name"),
+    [
+        ("sarif", "report.sarif"),
+        ("gitlab", "report-gitlab.json"),
+        ("github", "report-github.txt"),
+        ("markdown", "report.md"),
+    ],
+)
+def test_formats_for_services(judged: list[Any], form: str, name: str) -> None:
+    random.Random(7).shuffle(judged)
+    check(name, render_report(form, group_findings(judged), RUN))
