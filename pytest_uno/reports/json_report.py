@@ -13,7 +13,7 @@ from pytest_uno.reports.groups import Group, RunSummary
 
 __all__ = ["FORMAT_VERSION", "SCHEMA_ID", "render_json", "report_data"]
 
-_Json: TypeAlias = "str | int | None | list[_Json] | dict[str, _Json]"
+_Json: TypeAlias = "str | int | list[_Json] | dict[str, _Json] | None"
 
 # Additive changes keep the number: readers ignore members that they do not know. A member that goes or
 # changes its type makes a new format, with a schema of its own beside this module.  1: the first.
