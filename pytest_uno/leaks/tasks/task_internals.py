@@ -15,11 +15,9 @@ from typing import Any, TypeAlias, cast
 from pytest_uno.clock.await_chain import await_links
 
 __all__ = [
-    "CLOSED",
-    "DEBUG",
-    "TASK_FACTORY",
     "has_failed",
     "is_cancelled_by_error",
+    "is_method_of_class",
     "makes_tasks_itself",
     "must_cancel",
     "raced_by_wait_for",
@@ -28,14 +26,23 @@ __all__ = [
 
 AnyFuture: TypeAlias = "asyncio.Future[Any]"
 
-CLOSED = "_closed"
-DEBUG = "_debug"
-TASK_FACTORY = "_task_factory"
-"""`BaseEventLoop._closed`, `._debug` and `._task_factory` (3.11 to 3.15): to call the public methods would be half of
-what the recording of a task may cost."""
-
 _WAIT_FOR_SWALLOWS = sys.version_info < (3, 12)
 """`wait_for` of 3.11 drops a cancellation that comes while the result is there already (python/cpython#86296)."""
+
+
+def is_method_of_class(thing: object, name: str) -> bool:
+    """Say whether an object has a method from its class, and no attribute of its own over it.
+
+    Asked without the object's dictionary, which CPython would have to make.
+
+    Args:
+        thing: the object.
+        name: the method.
+    """
+    method = getattr(thing, name)
+    return getattr(method, "__self__", None) is thing and (
+        getattr(method, "__func__", None) is getattr(type(thing), name, None)
+    )
 
 
 def makes_tasks_itself(loop: asyncio.AbstractEventLoop) -> bool:
@@ -44,13 +51,16 @@ def makes_tasks_itself(loop: asyncio.AbstractEventLoop) -> bool:
     Not one with a method of its own, nor where somebody has replaced `asyncio.tasks.Task` (3.11 to 3.15), as
     `nest_asyncio` does.
 
+    `BaseEventLoop._closed`, `._debug` and `._task_factory` (3.11 to 3.15) are what whoever makes its tasks looks at: to
+    call the public methods would be half of what the recording of a task may cost.
+
     Args:
         loop: any loop.
     """
     return (
         getattr(type(loop), "create_task", None) is asyncio.BaseEventLoop.create_task
-        and "create_task" not in vars(loop)
-        and {CLOSED, DEBUG, TASK_FACTORY} <= vars(loop).keys()
+        and is_method_of_class(loop, "create_task")
+        and all(hasattr(loop, name) for name in ("_closed", "_debug", "_task_factory"))
         and tasks.Task is asyncio.Task is getattr(tasks, "_CTask", None)
     )
 

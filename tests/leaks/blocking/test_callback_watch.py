@@ -269,7 +269,8 @@ def test_nothing_is_looked_at_without_a_loop(stage: Stage) -> None:
 
 def test_a_loop_that_cannot_tell_its_turns_is_not_looked_at(stage: Stage) -> None:
     stage.begin()
-    vars(stage.loop._selector)["select"] = stage.loop._selector.select
+    select = stage.loop._selector.select
+    vars(stage.loop._selector)["select"] = lambda timeout=None: select(timeout)
     for _ in range(20):
         stage.look(worked=STEP)
     assert stage.reports == []

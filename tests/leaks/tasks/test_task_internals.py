@@ -9,11 +9,9 @@ import pytest
 from pytest_uno.clock import VirtualEventLoop
 from pytest_uno.leaks.tasks import task_internals
 from pytest_uno.leaks.tasks.task_internals import (
-    CLOSED,
-    DEBUG,
-    TASK_FACTORY,
     has_failed,
     is_cancelled_by_error,
+    is_method_of_class,
     makes_tasks_itself,
     must_cancel,
     raced_by_wait_for,
@@ -31,19 +29,31 @@ async def fail() -> None:
 @pytest.mark.parametrize("make_loop", [asyncio.new_event_loop, VirtualEventLoop])
 def test_what_a_loop_keeps_can_be_read(make_loop: Any) -> None:
     loop = make_loop()
-    attributes = vars(loop)
-    assert (attributes[CLOSED], attributes[TASK_FACTORY]) == (False, None)
+    assert (loop._closed, loop._task_factory) == (False, None)
     for is_on in (True, False):
         loop.set_debug(is_on)
-        assert attributes[DEBUG] is is_on
+        assert loop._debug is is_on
     factory: Any = lambda loop, coro, **kwargs: asyncio.Task(coro, loop=loop, **kwargs)  # noqa: E731
     loop.set_task_factory(factory)
-    assert attributes[TASK_FACTORY] is factory
+    assert loop._task_factory is factory
     assert makes_tasks_itself(loop)
-    loop.create_task = loop.create_task
+    method = loop.create_task
+    loop.create_task = lambda *args, **kwargs: method(*args, **kwargs)
     assert not makes_tasks_itself(loop)
     loop.close()
-    assert attributes[CLOSED]
+    assert loop._closed
+
+
+def test_a_method_of_the_class_is_told_from_what_stands_over_it() -> None:
+    loop: Any = asyncio.new_event_loop()
+    other = asyncio.new_event_loop()
+    assert is_method_of_class(loop, "create_task")
+    loop.create_task = other.create_task  # of the class, but of another object
+    assert not is_method_of_class(loop, "create_task")
+    del loop.create_task
+    assert is_method_of_class(loop, "create_task")
+    for each in (loop, other):
+        each.close()
 
 
 def test_a_loop_that_makes_tasks_otherwise_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
