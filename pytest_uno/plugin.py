@@ -11,8 +11,11 @@ import pytest
 from pytest_uno.core.errors import compose_message
 from pytest_uno.harness.adoption import Adoption
 from pytest_uno.harness.collector import LeakCollector
+from pytest_uno.harness.leak_policy import take_known_leaks
 from pytest_uno.harness.marker import MARKER_HELP
+from pytest_uno.harness.policy_report import PolicyReport
 from pytest_uno.harness.pytest_internals import RUNNER_MODULE, check_pytest_asyncio
+from pytest_uno.harness.run_scope import RunScope
 from pytest_uno.harness.settings import SETTINGS, add_options, parse_settings
 
 __all__: list[str] = []
@@ -49,8 +52,11 @@ def pytest_configure(config: pytest.Config) -> None:
             )
         )
     plugins = config.pluginmanager
-    if not hasattr(config, "workerinput"):  # an xdist worker's reports reach the controller
-        plugins.register(LeakCollector(config), "uno-collector")
+    if hasattr(config, "workerinput"):  # an xdist worker's reports reach the controller
+        plugins.register(RunScope(config), "uno-run-scope")
+        take_known_leaks(config)
+    else:
+        plugins.register(LeakCollector(config, PolicyReport(config)), "uno-collector")
     plugins.register(
         Adoption(asyncio_blocked=blocked, on_first_test=lambda: _register_harness(config)), "uno-adoption"
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_uno.harness.attempts import LastAttempts
 from pytest_uno.harness.pytest_internals import add_junit_property
 from pytest_uno.harness.report_files import append_text, write_whole
 from pytest_uno.harness.report_targets import (
@@ -21,6 +22,7 @@ from pytest_uno.harness.report_targets import (
 from pytest_uno.harness.settings import SETTINGS
 
 if TYPE_CHECKING:
+    from pytest_uno.harness.policy_report import PolicyReport
     from pytest_uno.reports.groups import Group, RunSummary
 
 __all__ = ["LeakCollector"]
@@ -35,8 +37,10 @@ _MARKUP: dict[str, dict[str, bool]] = {
 class LeakCollector:
     """The plugin object that gathers and reports; nothing of the reports is imported before there is a need."""
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, policy: PolicyReport) -> None:
         self._config = config
+        self._policy = policy
+        self._attempts = LastAttempts()
         asked = config.stash[SETTINGS].reports
         formats = {target.format for target in asked}
         # What the service takes by itself must not stop a run, so it is not looked at before there is something.
@@ -53,7 +57,7 @@ class LeakCollector:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Gather the leaks of a report; an attempt that is run again is not the last word."""
         leaks = getattr(report, "uno_leaks", None)
-        if leaks is not None and str(report.outcome) != "rerun":
+        if self._attempts.count(report) and leaks is not None:
             self._tests.add(report.nodeid)
             if leaks:
                 worker = getattr(report, "worker_id", None)
@@ -76,16 +80,20 @@ class LeakCollector:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the leak report; a clean run prints nothing, or one line with -v."""
         asked = any(target.format == "terminal" and target.path is None for target in self._asked)
+        notes = self._policy.describe(lists_known=terminalreporter.hasopt("L"))
+        if self._sightings or notes:
+            terminalreporter.section("leak report")
         if self._sightings:
             from pytest_uno.reports.terminal import summarize
 
-            terminalreporter.section("leak report")
             for line in summarize(self._groups(), self._summary()):
                 terminalreporter.write_line(line.text, **_MARKUP[line.kind])
         elif asked or (self._tests and self._config.get_verbosity() > 0):
             number = len(self._tests)
             terminalreporter.write_line(f"leaks: none in {number} {'test' if number == 1 else 'tests'}")
-        for problem in self._problems:
+        for note in notes:
+            terminalreporter.write_line(note)
+        for problem in (*self._problems, *filter(None, [self._policy.problem])):
             terminalreporter.write_line(problem, red=True)
         if self._written and (self._sightings or self._config.get_verbosity() > 0):
             terminalreporter.write_line("wrote " + ", ".join(self._written))

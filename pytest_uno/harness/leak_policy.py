@@ -6,7 +6,7 @@ rule only warns.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from pytest_uno.harness.marker import TestOptions
     from pytest_uno.leaks.model import Finding
 
-__all__ = ["INI_PLACE", "KNOWN_LEAKS", "Decision", "Everything", "LeakPolicy"]
+__all__ = [
+    "INI_PLACE",
+    "KNOWN_LEAKS",
+    "WORKER_KEY",
+    "Decision",
+    "Everything",
+    "LeakPolicy",
+    "take_known_leaks",
+]
 
 INI_PLACE = ""
 """Where a pattern of the ini file stands; one of a marker stands at a test, class or module."""
@@ -36,6 +44,22 @@ class Everything:
 
 KNOWN_LEAKS: pytest.StashKey[Container[str]] = pytest.StashKey()
 """The fingerprints of the baseline; set before the first test, and only if there is a baseline."""
+
+
+WORKER_KEY = "uno_known_leaks"
+"""Where the controller of pytest-xdist tells its workers the same, None for everything."""
+
+
+def take_known_leaks(config: pytest.Config) -> None:
+    """Take in a worker of pytest-xdist what the controller has read; it may be that there is no baseline.
+
+    Args:
+        config: the configuration of the worker.
+    """
+    told: Mapping[str, Any] = getattr(config, "workerinput", {})
+    if WORKER_KEY in told:
+        known: list[str] | None = told[WORKER_KEY]
+        config.stash[KNOWN_LEAKS] = Everything() if known is None else frozenset(known)
 
 
 class Decision(NamedTuple):

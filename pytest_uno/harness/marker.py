@@ -219,16 +219,12 @@ def find_marker_place(item: pytest.Item, key: str) -> tuple[str, bool]:
         parent = "" if item.parent is None else item.parent.nodeid
         return f"{parent}::{getattr(item, 'originalname', item.name)}", True
     if isinstance(node, pytest.Class):
-        for cls in node.obj.__mro__[1:]:
-            if any(
-                mark is getattr(other, "mark", other) for other in _as_list(vars(cls).get("pytestmark", ()))
-            ):
+        for cls in cast("type", node.obj).__mro__[1:]:
+            of_class: Any = vars(cls).get("pytestmark", ())
+            marks = cast("Sequence[Any]", of_class) if isinstance(of_class, list) else [of_class]
+            if any(mark is getattr(other, "mark", other) for other in marks):
                 return f"{cls.__module__}.{cls.__qualname__}", True
     return node.nodeid, True
-
-
-def _as_list(marks: Any) -> list[Any]:
-    return list(marks) if isinstance(marks, list | tuple) else [marks]
 
 
 def merge_markers(item: pytest.Item) -> Mapping[str, Any] | None:
