@@ -49,7 +49,7 @@
 
   // A link to a leak leads there, whatever is filtered or collapsed.
   const reveal = () => {
-    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const target = document.getElementById(location.hash.slice(1));
     if (target === null) return;
     if (target.closest("[hidden]")) clear();
     for (let part = target.closest("details"); part !== null; part = part.parentElement.closest("details")) {
@@ -81,6 +81,8 @@
   });
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button");
+    // No hashchange comes of a link that is followed again.
+    if (location.hash && event.target.closest("a")?.getAttribute("href") === location.hash) reveal();
     if (button?.matches(".copy")) copy(button);
     if (button?.matches(".only")) {
       clear();
