@@ -82,6 +82,7 @@ class LeakCollector:
         asked = any(target.format == "terminal" and target.path is None for target in self._asked)
         notes = self._policy.describe(lists_known=terminalreporter.hasopt("L"))
         if self._sightings or notes:
+            terminalreporter.ensure_newline()  # the section itself does not end the line of dots
             terminalreporter.section("leak report")
         if self._sightings:
             from pytest_uno.reports.terminal import summarize

@@ -13,7 +13,7 @@ from typing import Any
 
 from pytest_uno.leaks.owners import Owner, OwnerKind, describe_owner
 
-__all__ = ["Finding", "Frame", "OwnerInfo", "with_place"]
+__all__ = ["Finding", "Frame", "OwnerInfo", "portable_file", "with_place"]
 
 _INSTALLATION = re.compile(r".*/(?:(?:site|dist)-packages|python3\.\d+)/")
 """The part of a library's path that differs from machine to machine."""
@@ -139,7 +139,7 @@ class Finding:
         library's path only the part below its installation enters, so that it survives another machine.
         """
         origin = self.created[0]
-        parts = (self.rule, _portable(origin), origin.function, self.target)
+        parts = (self.rule, portable_file(origin), origin.function, self.target)
         return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     def to_json(self) -> dict[str, Any]:
@@ -177,7 +177,12 @@ class Finding:
         )
 
 
-def _portable(frame: Frame) -> str:
+def portable_file(frame: Frame) -> str:
+    """Return a frame's file as it is called on every machine: of a library the part below its installation.
+
+    Args:
+        frame: the frame.
+    """
     if frame.in_app:
         return frame.file
     return _INSTALLATION.sub("", frame.file.replace("\\", "/"))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from pytest_uno.core.errors import compose_message
+from pytest_uno.leaks.model import Frame, portable_file
 from pytest_uno.reports.groups import Group, RunSummary
 from pytest_uno.reports.json_report import FORMAT_VERSION, report_data
 
@@ -143,7 +144,13 @@ def make_entry(group: Group) -> Entry:
     Args:
         group: the leak.
     """
-    known = replace(group, status="baseline", level="error", reason="")
+    finding = group.finding
+    portable = replace(
+        finding,
+        created=_without_installation(finding.created),
+        waiting_at=_without_installation(finding.waiting_at),
+    )
+    known = replace(group, finding=portable, status="baseline", level="error", reason="")
     return Entry(_normalize(report_data([known], RunSummary(0))["leaks"][0]))
 
 
@@ -238,6 +245,11 @@ def _are_objects(value: object, members: Mapping[str, type]) -> bool:
         and all(isinstance(cast("dict[str, Any]", one).get(key), kind) for key, kind in members.items())
         for one in cast("Sequence[object]", value)
     )
+
+
+def _without_installation(frames: Iterable[Frame]) -> tuple[Frame, ...]:
+    """Name libraries as every machine does; the fingerprint stays the same."""
+    return tuple(replace(frame, file=portable_file(frame)) for frame in frames)
 
 
 def _normalize(data: Mapping[str, Any]) -> dict[str, Any]:
