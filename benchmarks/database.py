@@ -3,8 +3,9 @@
 Run: python benchmarks/database.py [ROUNDS]
 
 Milliseconds a test over the same work, medians, and the ratio to SQLAlchemy's recipe `create_savepoint`. All tests run
-on one loop, which is what suits the others: a plugin that gives each test a loop opens a connection of asyncpg or
-psycopg for each test, and the row `sandbox` does, too. Ways that take longer get fewer tests.
+on one loop, which is what suits the others. The row `sandbox` is what the plugin does where each test has a loop of its
+own: a connection of asyncpg is opened for each test. The row `sandbox, kept` is what it does where tests share a loop.
+Ways that take longer get fewer tests.
 
 The last table is what the sandbox adds to one statement, over the bare engine. PostgreSQL takes part where the
 dependency group `postgres` is installed, or `UNO_TEST_PG_URL` names a server.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator
@@ -12,7 +13,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.pool import StaticPool
 
 from pytest_uno.database.run_databases import RunDatabases
-from pytest_uno.database.sandbox.rollback import RollbackSandbox
 from pytest_uno.database.settings import DatabaseSettings, new_run_id
 
 Sessions = async_sessionmaker[AsyncSession]
@@ -119,6 +119,7 @@ class Plugin(Contender):
     """The plugin's own way, with all that it does for a test."""
 
     mode: Literal["rollback", "snapshot"] = "rollback"
+    shares_loop = False
 
     async def prepare(self) -> None:
         """See `Contender.prepare`."""
@@ -137,7 +138,13 @@ class Plugin(Contender):
 
     async def run_test(self) -> None:
         """See `Contender.run_test`."""
-        database = self.databases.begin_test(mode=self.mode, conflict="error", wait=2.0, clock=None)
+        database = self.databases.begin_test(
+            mode=self.mode,
+            conflict="error",
+            wait=2.0,
+            clock=None,
+            wider_loop=asyncio.get_running_loop() if self.shares_loop else None,
+        )
         try:
             await self.schema.work(database.session_factory)
         finally:
@@ -146,8 +153,15 @@ class Plugin(Contender):
 
     async def close(self) -> None:
         """See `Contender.close`."""
+        await self.databases.leave_loop()
         await self.databases.close()
         await self.engine.dispose()
+
+
+class Kept(Plugin):
+    """The plugin where all tests run on one loop, so that its connection can stay open."""
+
+    shares_loop = True
 
 
 class Snapshot(Plugin):
@@ -180,19 +194,6 @@ class Prepared(Contender):
     async def close(self) -> None:
         """See `Contender.close`."""
         await self.engine.dispose()
-
-
-class Kept(Prepared):
-    """The sandbox where all tests run on one loop, so that its connection can stay open."""
-
-    async def run_test(self) -> None:
-        """See `Contender.run_test`."""
-        sandbox = RollbackSandbox([self.engine], keep_connection=True)
-        sandbox.start()
-        try:
-            await self.schema.work(self.sessions)
-        finally:
-            await sandbox.stop()
 
 
 class Recipe(Prepared):

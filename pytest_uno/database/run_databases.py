@@ -6,13 +6,16 @@ the database that the next test begins with. Nothing is opened before a test ope
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
+from pytest_uno.database.dialects.choice import choose_dialect
 from pytest_uno.database.embedded import make_embedded_engine
 from pytest_uno.database.frozen_time import FrozenTime
+from pytest_uno.database.kept_connections import KeptConnections
 from pytest_uno.database.loading import load_engine
 from pytest_uno.database.sandbox.pool import block, unblock
 from pytest_uno.database.sandbox.rollback import RollbackSandbox
@@ -59,6 +62,8 @@ class RunDatabases:
             self.engines = (make_embedded_engine(),)
         self._template = make_template(self.engines, settings)
         self._template.install()
+        self._kept = KeptConnections()
+        self._is_loop_bound = not choose_dialect(self.engines[0].dialect).survives_loop
         self._time = FrozenTime(self.engines)
         self._session_factory: async_sessionmaker[AsyncSession] = async_sessionmaker(
             self.engines[0], expire_on_commit=False
@@ -73,6 +78,7 @@ class RunDatabases:
         conflict: Literal["error", "join"],
         wait: float,
         clock: VirtualClock | None,
+        wider_loop: asyncio.AbstractEventLoop | None = None,
     ) -> UnoDatabase:
         """Put the engines into a new sandbox; opens nothing.
 
@@ -81,6 +87,8 @@ class RunDatabases:
             conflict: what a second transaction of one task does.
             wait: real seconds that a task waits for the transaction of another.
             clock: the clock of the test, whose dates SQLite's functions follow.
+            wider_loop: the loop of the test if that does not end with it: the connection may stay open until
+                `leave_loop`.
 
         Returns:
             The database of the test.
@@ -88,8 +96,16 @@ class RunDatabases:
         self._unblock()
         sandbox: RollbackSandbox | SnapshotSandbox
         if mode == "rollback":
+            source = None
+            if wider_loop is not None and self._is_loop_bound:
+                source = self._kept.pool_of(wider_loop, self.engines[0].sync_engine.pool)
             sandbox = RollbackSandbox(
-                self.engines, conflict=conflict, wait=wait, reset_sequences=self._settings.reset_sequences
+                self.engines,
+                conflict=conflict,
+                wait=wait,
+                reset_sequences=self._settings.reset_sequences,
+                keep_connection=source is not None,
+                source=source,
             )
         else:
             sandbox = SnapshotSandbox(self._template)
@@ -110,10 +126,15 @@ class RunDatabases:
             end = await sandbox.stop()
             if end.escape is not None:
                 await self._template.rebuild_worker()
+                self._kept.renew()
         finally:
             self._time.clock = None
             self._block()
         return DatabaseEnd(end.escape)
+
+    async def leave_loop(self) -> None:
+        """Close the connections of the running loop, which is wider than a test and ends."""
+        await self._kept.close()
 
     async def close(self) -> None:
         """Drop the databases of the run, and give the engines back as they were found."""

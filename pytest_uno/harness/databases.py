@@ -62,6 +62,15 @@ class SharedDatabases:
         if self.settings.engine_specs and self.settings.mode != "off":
             self.get()
 
+    def leave_loop(self, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
+        """Close what is open for the tests of a loop that is wider than a test; it must still be open.
+
+        Args:
+            run: runs a coroutine in that loop.
+        """
+        if self._databases is not None:
+            run(self._databases.leave_loop())
+
     def close(self) -> None:
         """Drop them, in a loop of their own: those of the tests are closed."""
         databases, self._databases = self._databases, None
@@ -76,13 +85,17 @@ class TestDatabase:
     Args:
         shared: the databases of the run.
         test: the test.
+        wider_loop: its loop if that does not end with it.
     """
 
     __test__ = False
-    __slots__ = ("_sessions", "_shared", "_test", "uno_db")
+    __slots__ = ("_sessions", "_shared", "_test", "_wider_loop", "uno_db")
 
-    def __init__(self, shared: SharedDatabases, test: TestRun) -> None:
+    def __init__(
+        self, shared: SharedDatabases, test: TestRun, wider_loop: asyncio.AbstractEventLoop | None
+    ) -> None:
         self._shared = shared
+        self._wider_loop = wider_loop
         self._test = test
         self._sessions: list[Any] = []
         self.uno_db: UnoDatabase | None = None
@@ -107,6 +120,7 @@ class TestDatabase:
             conflict=cast("Any", options.db_conflict),
             wait=options.db_wait,
             clock=None if clock is None else clock.clock,
+            wider_loop=self._wider_loop,
         )
         self._test.manager.session_factory = self.uno_db.session_factory
 

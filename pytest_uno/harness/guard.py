@@ -79,7 +79,9 @@ class TestGuard:
     def begin(self) -> None:
         """Make the manager current, take the snapshots; must be called while the loop is not running."""
         test, run = self._test, self._run
-        test.database = self._database = TestDatabase(run.databases, test)
+        test.database = self._database = TestDatabase(
+            run.databases, test, None if self._owns_loop else self._loop
+        )
         self._database.begin()  # first: it may import the application, and refuse
         self._has_begun = True
         run.test = test

@@ -319,6 +319,8 @@ class TestRunner:
     def _check_wider_loop(self, runner: asyncio.Runner, scope: str) -> None:
         """Judge a wider loop: its async fixtures are gone, and it is still open."""
         run = self._run
+        if not runner.get_loop().is_closed():
+            run.databases.leave_loop(runner.run)
         run.shared_clocks.remove(runner.get_loop())
         if run.teardown_item is None or not run.settings.leak_levels.looks or runner.get_loop().is_closed():
             return

@@ -33,7 +33,9 @@ class SandboxDialect(ABC):
     Attributes:
         reads_need_savepoint: a statement that fails makes the transaction unusable until it is rolled back.
         ddl_commits: DDL ends the transaction.
-        is_loop_bound: a connection can be used in the event loop that opened it only.
+        is_loop_bound: a connection can be used by one event loop at a time only.
+        survives_loop: a connection can be used by another loop once its own is closed.
+        has_old_plans: a connection that serves the next test remembers a schema which is rolled back.
         has_named_levels: the driver's isolation level for autocommit is the name "autocommit", not None.
     """
 
@@ -44,6 +46,8 @@ class SandboxDialect(ABC):
     def __init__(self, dialect: Dialect) -> None:
         self.dialect = dialect
         self.has_named_levels = False
+        self.survives_loop = not self.is_loop_bound
+        self.has_old_plans = False
 
     @abstractmethod
     def begin(self, real: Any, info: dict[Any, Any]) -> None:

@@ -45,10 +45,10 @@ class PostgreSQLSandbox(SandboxDialect):
     def __init__(self, dialect: Dialect) -> None:
         super().__init__(dialect)
         self.has_named_levels = dialect.driver == "asyncpg"
+        self.survives_loop = dialect.driver == "psycopg"  # asyncpg has a transport, which is the loop's
         self._options = {} if self.has_named_levels else {"prepare": False}
         self._was_autocommit = False
         self._info: dict[Any, Any] = {}
-        self._has_new_schema = False
 
     def begin(self, real: Any, info: dict[Any, Any]) -> None:
         """Begin the outer transaction, see `SandboxDialect.begin`."""
@@ -83,9 +83,9 @@ class PostgreSQLSandbox(SandboxDialect):
         Raises:
             Exception: the driver's IntegrityError.
         """
-        if self._has_new_schema or _KNOWN not in self._info:
+        if self.has_old_plans or _KNOWN not in self._info:
             has_deferrable = bool(_execute(real, _DEFERRABLE))
-            if not self._has_new_schema:
+            if not self.has_old_plans:
                 self._info[_KNOWN] = has_deferrable
         else:
             has_deferrable = self._info[_KNOWN]
@@ -133,7 +133,7 @@ class PostgreSQLSandbox(SandboxDialect):
 
     def note_schema(self) -> None:
         """Forget what is known of the schema: it has changed for the rest of the test."""
-        self._has_new_schema = True
+        self.has_old_plans = True
 
     def lost_savepoint(self, error: BaseException) -> bool:
         """Say whether a savepoint is gone."""

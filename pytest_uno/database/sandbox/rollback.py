@@ -51,12 +51,13 @@ class RollbackSandbox:
     Must be started, used and stopped in one event loop.
 
     Args:
-        engines: the engines that share it; the first one's pool opens the connection.
+        engines: the engines that share it.
         conflict: whether a second connection in a task that has uncommitted writes is refused or nested.
         wait: real seconds that a task waits for another one's transaction, at most.
         reset_sequences: whether sequences begin anew in each test, where the database has any.
         keep_connection: whether the connection may stay open for the next test although its driver is bound to an event
             loop: the next test runs on the same one.
+        source: the pool that opens the connection; that of the first engine if None.
         root: the folder that the user's files are named relative to; the current one if None.
 
     Raises:
@@ -73,6 +74,7 @@ class RollbackSandbox:
         wait: float = 2.0,
         reset_sequences: bool = False,
         keep_connection: bool = False,
+        source: Pool | None = None,
         root: Path | None = None,
     ) -> None:
         _check_engines(engines)
@@ -91,7 +93,7 @@ class RollbackSandbox:
         self._out: dict[int, Checkout] = {}
         self._count = 0
         self._opening: asyncio.Lock | None = None
-        self._source: Pool | None = None
+        self._source = source
         self._loop: asyncio.AbstractEventLoop | None = None
         self._fairy: Any = None
 
@@ -261,7 +263,8 @@ class RollbackSandbox:
         if escape is not None and fairy.is_valid and not isinstance(source, StaticPool):
             fairy.invalidate()
         fairy.close()
-        if self._dialect.is_loop_bound and not self._keep_connection and source is not None:
+        stays = self._keep_connection or self._dialect.survives_loop
+        if source is not None and (self._dialect.has_old_plans or not stays):
             source.dispose()
         return escape
 
