@@ -31,7 +31,7 @@ def test_a_browser_that_is_there_is_taken(bin_folder: Path) -> None:
 
 
 def test_without_apt_one_must_be_there(bin_folder: Path) -> None:
-    with pytest.raises(SystemExit, match="put one of chromium, .* on PATH"):
+    with pytest.raises(SystemExit, match=r"put one of chromium, .* on PATH"):
         main(refuse)
 
 
@@ -61,7 +61,7 @@ def test_what_apt_does_not_have_is_an_error(bin_folder: Path) -> None:
     def fail(command: Sequence[str]) -> None:
         raise subprocess.CalledProcessError(100, list(command))
 
-    with pytest.raises(SystemExit, match="could not be installed: .*exit status 100"):
+    with pytest.raises(SystemExit, match=r"could not be installed: .*exit status 100"):
         main(fail)
     with pytest.raises(SystemExit, match="there is no `chromium` on PATH"):
         main(lambda command: None)
