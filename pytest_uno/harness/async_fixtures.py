@@ -36,6 +36,7 @@ from pytest_uno.harness.pytest_internals import (
     unmark_async_fixture,
 )
 from pytest_uno.harness.run_state import FixtureCrash, RunState, is_judged, is_uno_test
+from pytest_uno.harness.xunit_methods import make_async_xunit_fixture
 from pytest_uno.leaks.owners import OWNER, Owner
 
 __all__ = ["AsyncFixtures"]
@@ -61,6 +62,9 @@ class AsyncFixtures:
         if module == RUNNER_MODULE or module.startswith(_HARNESS):
             return (yield)  # the guard begins in there, and the owner it sets must stay
         item = requesting_item(request)
+        of_pytest = func
+        if is_uno_test(item):
+            func = make_async_xunit_fixture(fixturedef, request) or func
         is_ours = is_async_function(func) and (is_uno_test(item) or is_sync_test_in_auto_mode(item))
         if is_ours:
             try:
@@ -76,6 +80,8 @@ class AsyncFixtures:
             test_scope = test_loop_scope(item) if is_uno_test(item) else "function"
             scope = loop_scope_of_fixture(fixturedef, test_scope)
             flags = mark_async_fixture(func, scope)
+            if func is not of_pytest:
+                substitute_fixture_function(fixturedef, func)
             if inspect.isasyncgenfunction(func):
                 substitute_fixture_function(
                     fixturedef, _live_in_one_task(self._run, fixturedef, request, scope)
@@ -95,7 +101,7 @@ class AsyncFixtures:
                 self._run.detection.contexts.note_set_up(owner, func, before)
             OWNER.reset(token)
             if flags is not None:
-                substitute_fixture_function(fixturedef, func)
+                substitute_fixture_function(fixturedef, of_pytest)
                 unmark_async_fixture(flags)
         request.addfinalizer(begin_teardown)
         if begin_clock is not None:

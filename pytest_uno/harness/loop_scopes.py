@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from pytest_uno.harness.pytest_internals import SCOPES, fixture_definitions, fixture_loop_scope
+from pytest_uno.harness.xunit_methods import has_async_methods
 
 __all__ = ["is_async_function", "loop_scope_of_fixture", "loop_scope_of_test"]
 
@@ -36,10 +37,12 @@ def loop_scope_of_fixture(fixturedef: pytest.FixtureDef[Any], test_scope: str) -
     return test_scope if fixturedef.scope == "function" else "session"
 
 
-def loop_scope_of_test(item: pytest.Item) -> str:
+def loop_scope_of_test(item: pytest.Function) -> str:
     """Return the scope of the loop that a test runs on when no marker says so."""
     widest = SCOPES.index(item.config.getini("asyncio_default_test_loop_scope"))
     for definitions in fixture_definitions(item).values():
-        if definitions and is_async_function(definitions[-1].func):
+        if definitions and (
+            is_async_function(definitions[-1].func) or has_async_methods(definitions[-1], item)
+        ):
             widest = min(widest, SCOPES.index(loop_scope_of_fixture(definitions[-1], "function")))
     return SCOPES[widest]

@@ -26,6 +26,7 @@ __all__ = [
     "POLICY_FIXTURE",
     "RUNNER_MODULE",
     "SCOPES",
+    "XUNIT_PREFIX",
     "Failed",
     "add_junit_property",
     "check_pytest_asyncio",
@@ -59,6 +60,9 @@ RUNNER_MODULE = "pytest_asyncio.plugin"
 """Where the runner fixtures come from: they are recognised by the module of their function."""
 
 POLICY_FIXTURE = "event_loop_policy"
+
+XUNIT_PREFIX = "_xunit_setup_"
+"""How pytest names the fixtures that it makes of `setup_method` and its like; the scope's word follows."""
 
 SCOPES = ("session", "package", "module", "class", "function")
 """pytest's scopes, the widest first."""

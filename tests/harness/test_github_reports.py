@@ -40,13 +40,13 @@ def run_as_job(project: Any, source: str, *args: str) -> pytest.RunResult:
     return result
 
 
-def annotations(result: pytest.RunResult) -> list[str]:
+def commands_of(result: pytest.RunResult) -> list[str]:
     return [line for line in result.outlines if line.startswith("::")]
 
 
 def test_a_job_is_annotated_by_itself(project: Any, summary: Path) -> None:
     result = run_as_job(project, LEAKY)
-    first, second = annotations(result)
+    first, second = commands_of(result)
     assert first.startswith("::error file=test_it.py,line=9,title=UNO101 pending-task::")
     assert second.startswith("::error file=test_it.py,line=14,title=UNO203 timer::")
     text = summary.read_text("utf-8")
@@ -55,25 +55,25 @@ def test_a_job_is_annotated_by_itself(project: Any, summary: Path) -> None:
 
 
 def test_annotations_come_with_workers(project: Any, summary: Path, all_plugins: None) -> None:
-    assert len(annotations(run_as_job(project, LEAKY, "-n2"))) == 2
+    assert len(commands_of(run_as_job(project, LEAKY, "-n2"))) == 2
 
 
 @pytest.mark.usefixtures("summary")
 def test_an_inner_pytest_does_not_annotate(project: Any) -> None:
-    assert annotations(project.run(LEAKY)) == []
+    assert commands_of(project.run(LEAKY)) == []
 
 
 def test_asking_for_it_does_it_once_and_anywhere(project: Any, summary: Path) -> None:
-    assert len(annotations(run_as_job(project, LEAKY, "--uno-report=github"))) == 2
+    assert len(commands_of(run_as_job(project, LEAKY, "--uno-report=github"))) == 2
     project.pytester.path.joinpath("summary.md").unlink()
     result = run_as_job(project, LEAKY, "--uno-report=github:commands.txt")
-    assert annotations(result) == []
+    assert commands_of(result) == []
     assert project.pytester.path.joinpath("commands.txt").read_text("utf-8").count("::error ") == 2
 
 
 def test_a_clean_job_is_left_alone(project: Any, summary: Path) -> None:
     result = run_as_job(project, "@pytest.mark.uno_async\nasync def test_clean(): ...")
-    assert annotations(result) == []
+    assert commands_of(result) == []
     assert summary.read_text("utf-8") == "of an earlier step\n"
 
 
@@ -84,4 +84,4 @@ def test_a_summary_that_cannot_be_written_does_not_fail_the_job(project: Any, su
     assert project.outcomes(result) == {"passed": 2, "warnings": 2}
     assert result.ret == pytest.ExitCode.OK
     assert f"cannot write the leak report {summary}" in result.stdout.str()
-    assert [line[:10] for line in annotations(result)] == ["::warning ", "::warning "]
+    assert [line[:10] for line in commands_of(result)] == ["::warning ", "::warning "]
