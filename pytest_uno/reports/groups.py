@@ -111,7 +111,7 @@ def group_findings(found: Iterable[Found]) -> list[Group]:
 
 
 def _make_group(fingerprint: str, members: list[Found]) -> Group:
-    status = min((one.status for one in members), key=_STRICTEST.index)
+    status: Status = min((one.status for one in members), key=_STRICTEST.index)
     return Group(
         fingerprint,
         min((one.finding for one in members), key=_order),
