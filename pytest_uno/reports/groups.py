@@ -111,7 +111,8 @@ def group_findings(found: Iterable[Found]) -> list[Group]:
 
 
 def _make_group(fingerprint: str, members: list[Found]) -> Group:
-    status: Status = min((one.status for one in members), key=_STRICTEST.index)
+    statuses = {one.status for one in members}
+    status = next(status for status in _STRICTEST if status in statuses)
     return Group(
         fingerprint,
         min((one.finding for one in members), key=_order),
