@@ -74,6 +74,7 @@ class ParsedStatement:
         is_exclusive: nobody else may use the connection from here to the end of its transaction.
         is_query: it is no control of transactions.
         is_plain: it can be sent as it is.
+        waits_not: it fails or skips rows where it would have to wait for a lock.
         limit: what the sandbox cannot show of it; None if there is nothing.
     """
 
@@ -84,12 +85,14 @@ class ParsedStatement:
     is_exclusive: bool
     is_query: bool
     is_plain: bool
+    waits_not: bool
     limit: str | None
 
 
 _LEAD = re.compile(r"(?:\s+|--[^\n]*(?:\n|$)|/\*.*?\*/|[(;])*", re.DOTALL)
 _WORD = re.compile(r"[A-Za-z_]+")
 _LOCKING = re.compile(r"\bFOR\s+(?:NO\s+KEY\s+)?(?:UPDATE|SHARE|KEY\s+SHARE)\b", re.IGNORECASE)
+_WAITS_NOT = re.compile(r"\b(?:NOWAIT|SKIP\s+LOCKED)\b", re.IGNORECASE)
 _INTO = re.compile(r"\bINTO\s+(?:TEMP(?:ORARY)?\s+|UNLOGGED\s+)?(?:TABLE\s+)?[\w\"]", re.IGNORECASE)
 _DML = re.compile(
     r"\b(?:INSERT\s+INTO|(?<!FOR\s)(?<!KEY\s)UPDATE|DELETE\s+FROM|MERGE\s+INTO|REPLACE\s+INTO)\b",
@@ -164,6 +167,7 @@ def parse_statement(sql: str) -> ParsedStatement:
         is_exclusive=kind in _EXCLUSIVE,
         is_query=kind in _QUERIES,
         is_plain=kind in _PLAIN and limit is None,
+        waits_not=kind is StatementKind.LOCK and _WAITS_NOT.search(text) is not None,
         limit=limit,
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from pytest_uno.core.errors import ReadOnlyTransactionError
 from pytest_uno.core.transactions import readonly_transaction
@@ -84,6 +84,94 @@ def test_local_settings_end_with_their_transaction(run_postgres: Run, statement:
             assert await show(connection, "TimeZone") != "Asia/Tokyo"
         async with engine.connect() as connection:
             assert await show(connection) not in ("99MB", "55MB")
+
+    run_postgres(main)
+
+
+_CHECKED_AT_ONCE = """
+CREATE TABLE loans (
+    id INTEGER PRIMARY KEY,
+    book INTEGER REFERENCES books (id) DEFERRABLE,
+    author INTEGER REFERENCES authors (id) DEFERRABLE INITIALLY DEFERRED
+)
+"""
+
+
+def test_set_constraints_ends_with_its_transaction(run_postgres: Run) -> None:
+    async def lend(connection: AsyncConnection, number: int) -> None:
+        await connection.execute(text(f"INSERT INTO loans VALUES ({number}, {number}, NULL)"))
+
+    async def fix(connection: AsyncConnection, number: int) -> None:
+        await connection.execute(text(f"INSERT INTO books VALUES ({number}, 'late', NULL)"))
+
+    async def main(engine: AsyncEngine) -> None:
+        async with sandboxed(engine), engine.connect() as one, engine.connect() as two:
+            await one.execute(text(_CHECKED_AT_ONCE))
+            await one.commit()
+            for number in (1, 2):
+                await one.execute(text("SET CONSTRAINTS ALL DEFERRED"))
+                await lend(one, number)
+                await fix(one, number)
+                await one.commit()
+                with pytest.raises(IntegrityError, match="loans_book"):
+                    await lend(one, 7)
+                await one.rollback()
+                await one.execute(text("SET CONSTRAINTS loans_book_fkey DEFERRED;"))
+                await one.rollback()
+                with pytest.raises(IntegrityError, match="loans_book"):
+                    await lend(one, 7)
+                await one.rollback()
+            await one.execute(text("INSERT INTO loans VALUES (8, NULL, 8)"))
+            await one.execute(text("INSERT INTO authors VALUES (8, 'late')"))
+            await one.commit()
+            # One that has only read gives way, and finds its constraints as it has left them.
+            await one.execute(text("SET CONSTRAINTS loans_book_fkey DEFERRED"))
+            await one.execute(text("SET CONSTRAINTS loans_author_fkey DEFERRED"))
+            with pytest.raises(IntegrityError, match="loans_book"):
+                await lend(two, 7)
+            await two.rollback()
+            await lend(one, 9)
+            await fix(one, 9)
+            await one.commit()
+
+    run_postgres(main)
+
+
+def test_a_statement_that_fails_sets_nothing(run_postgres: Run) -> None:
+    async def main(engine: AsyncEngine) -> None:
+        async with sandboxed(engine), engine.connect() as connection, engine.connect() as other:
+            async with connection.begin_nested() as nested:
+                with pytest.raises(DBAPIError, match="does not exist"):
+                    await connection.execute(text("SET CONSTRAINTS nothing DEFERRED"))
+                await nested.rollback()
+            await connection.execute(text("SELECT 1"))
+            await other.execute(text("SELECT 1"))
+            await connection.execute(text("SELECT 1"))
+
+    run_postgres(main)
+
+
+async def turns() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("way", [{"nowait": True}, {"skip_locked": True}])
+def test_what_does_not_wait_for_a_lock_waits_and_says_so(run_postgres: Run, way: dict[str, Any]) -> None:
+    async def lock(engine: AsyncEngine) -> list[str]:
+        async with AsyncSession(engine) as session, session.begin():
+            found = await session.scalars(select(Author.name).with_for_update(**way))
+            return list(found)
+
+    async def main(engine: AsyncEngine) -> None:
+        async with sandboxed(engine):
+            assert await lock(engine) == []  # nobody is in the way
+            async with engine.begin() as connection:
+                await connection.execute(insert(Author).values(name="Ann"))
+                waiting = asyncio.create_task(lock(engine))
+                with pytest.warns(SandboxWarning, match="it waits in the sandbox"):
+                    await turns()
+            assert await waiting == ["Ann"]
 
     run_postgres(main)
 

@@ -99,3 +99,17 @@ def test_what_is_not_plain() -> None:
     assert not parse_statement("COMMIT").is_query
     assert parse_statement("BEGIN IMMEDIATE").is_exclusive
     assert not parse_statement("SELECT * FROM a FOR UPDATE").writes
+
+
+@pytest.mark.parametrize(
+    ("sql", "waits_not"),
+    [
+        ("SELECT 1 FROM jobs FOR UPDATE NOWAIT", True),
+        ("select 1 from jobs for no key update\nskip  locked", True),
+        ("LOCK TABLE jobs NOWAIT", True),
+        ("SELECT 1 FROM jobs FOR UPDATE", False),
+        ("SELECT nowait FROM jobs", False),
+    ],
+)
+def test_what_does_not_wait_for_a_lock(sql: str, waits_not: bool) -> None:
+    assert parse_statement(sql).waits_not is waits_not

@@ -130,6 +130,27 @@ class SandboxDialect(ABC):
         """
         return ()
 
+    def mark_writes(self, real: Any, sql: str) -> int | None:
+        """Take the measure of what was written, before a read that may write by a function.
+
+        Args:
+            real: the real connection.
+            sql: the statement.
+
+        Returns:
+            What `has_written` is to be given after it; None if it cannot write.
+        """
+        return None
+
+    def has_written(self, real: Any, mark: int) -> bool:
+        """Say whether anything was written since.
+
+        Args:
+            real: the real connection.
+            mark: what `mark_writes` has returned.
+        """
+        return False
+
     def note_schema(self) -> None:
         """Note that the schema changes, for the rest of the test."""
 

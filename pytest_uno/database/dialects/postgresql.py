@@ -10,6 +10,17 @@ from sqlalchemy.util import await_only
 
 from pytest_uno.core.errors import SandboxEscapeError
 from pytest_uno.database.dialects.base import GUARD, SandboxDialect, escape_error
+from pytest_uno.database.dialects.postgresql_catalog import (
+    called_functions,
+    deferred_again,
+    execute,
+    has_deferrable,
+    literal,
+    sets_constraints,
+    setting,
+    volatile_functions,
+    written_rows,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy import Dialect
@@ -26,8 +37,11 @@ _LOST = frozenset({"3B001", "25P01"})
 _SPOILED = "25P02"
 """SQLSTATE: a statement of the transaction has failed."""
 
-_DEFERRABLE = "SELECT 1 FROM pg_constraint WHERE condeferrable LIMIT 1"
-_KNOWN = "pytest_uno.deferrable"
+_KNOWN_DEFERRABLE = "pytest_uno.deferrable"
+_KNOWN_FUNCTIONS = "pytest_uno.functions"
+_CONSTRAINTS = "SET CONSTRAINTS"
+"""Stands for a setting's name: what `SET CONSTRAINTS` says ends with the transaction as well."""
+
 _CHECK = "uno_check"
 _RESET_SEQUENCES = """
 DO $$ DECLARE one record; BEGIN
@@ -49,14 +63,17 @@ class PostgreSQLSandbox(SandboxDialect):
         self._options = {} if self.has_named_levels else {"prepare": False}
         self._was_autocommit = False
         self._info: dict[Any, Any] = {}
+        self._functions: frozenset[str] | None = None
+        """Those of the database that may write; None if that is not known."""
 
     def begin(self, real: Any, info: dict[Any, Any]) -> None:
         """Begin the outer transaction, see `SandboxDialect.begin`."""
         self._info = info
+        self._functions = info.get(_KNOWN_FUNCTIONS)
         self._was_autocommit = bool(real.autocommit)
         if self._was_autocommit:
             self.dialect.set_isolation_level(real, "READ COMMITTED")
-        _execute(real, f"SAVEPOINT {GUARD}")  # the adapter begins the transaction before it
+        execute(real, f"SAVEPOINT {GUARD}")  # the adapter begins the transaction before it
 
     def end(self, real: Any) -> None:
         """Roll back, see `SandboxDialect.end`."""
@@ -83,27 +100,29 @@ class PostgreSQLSandbox(SandboxDialect):
         Raises:
             Exception: the driver's IntegrityError.
         """
-        if self.has_old_plans or _KNOWN not in self._info:
-            has_deferrable = bool(_execute(real, _DEFERRABLE))
+        if self.has_old_plans or _KNOWN_DEFERRABLE not in self._info:
+            is_needed = has_deferrable(real)
             if not self.has_old_plans:
-                self._info[_KNOWN] = has_deferrable
+                self._info[_KNOWN_DEFERRABLE] = is_needed
         else:
-            has_deferrable = self._info[_KNOWN]
-        if has_deferrable:
+            is_needed = self._info[_KNOWN_DEFERRABLE]
+        if is_needed:
             await_only(self.control(real, f"SAVEPOINT {_CHECK}"))
-            _execute(real, "SET CONSTRAINTS ALL IMMEDIATE")
+            execute(real, "SET CONSTRAINTS ALL IMMEDIATE")
             # Back to the mode that each constraint had.
             await_only(self.control(real, f"ROLLBACK TO SAVEPOINT {_CHECK}", f"RELEASE SAVEPOINT {_CHECK}"))
 
     def after_commit(self, checkout: Checkout) -> Collection[str]:
-        """Put back what SET LOCAL has changed."""
-        return [
-            f"SELECT set_config({_literal(name)}, {_literal(value)}, false)"
-            for name, value in checkout.local_settings.items()
-        ]
+        """Put back what SET LOCAL and SET CONSTRAINTS have changed."""
+        return [_set(name, value, "false") for name, value in checkout.local_settings.items()]
 
     def note(self, real: Any, checkout: Checkout, sql: str) -> None:
-        """Remember what a setting was before SET LOCAL."""
+        """Remember what a setting was before SET LOCAL, or a constraint before SET CONSTRAINTS."""
+        if sets_constraints(sql):
+            if _CONSTRAINTS not in checkout.local_settings:
+                checkout.local_settings[_CONSTRAINTS] = deferred_again(real)
+            checkout.unread_settings.append(_CONSTRAINTS)
+            return
         match = _LOCAL.match(sql)
         if match is None and "set_config" in sql:
             match = _LOCAL_FUNCTION.search(sql)
@@ -115,25 +134,42 @@ class PostgreSQLSandbox(SandboxDialect):
         if name.upper() in ("ROLE", "TRANSACTION"):
             return
         if name not in checkout.local_settings:
-            checkout.local_settings[name] = _setting(real, name)
+            checkout.local_settings[name] = setting(real, name)
         checkout.unread_settings.append(name)
 
     def read_settings(self, real: Any, checkout: Checkout) -> None:
         """Remember what SET LOCAL has set, see `SandboxDialect.read_settings`."""
         while checkout.unread_settings:
             name = checkout.unread_settings.pop()
-            checkout.local_values[name] = _setting(real, name)
+            if name == _CONSTRAINTS:
+                before = [checkout.local_values[name]] if name in checkout.local_values else []
+                checkout.local_values[name] = "; ".join([*before, checkout.last_sql.rstrip("; \n")])
+            else:
+                checkout.local_values[name] = setting(real, name)
 
     def resume(self, checkout: Checkout) -> Collection[str]:
-        """Set again what SET LOCAL has set."""
-        return [
-            f"SELECT set_config({_literal(name)}, {_literal(value)}, true)"
-            for name, value in checkout.local_values.items()
-        ]
+        """Set again what SET LOCAL and SET CONSTRAINTS have set."""
+        return [_set(name, value, "true") for name, value in checkout.local_values.items()]
 
     def note_schema(self) -> None:
         """Forget what is known of the schema: it has changed for the rest of the test."""
         self.has_old_plans = True
+        self._functions = None
+
+    def mark_writes(self, real: Any, sql: str) -> int | None:
+        """Count the rows that were written so far, if a function may write more, see `SandboxDialect.mark_writes`."""
+        called = called_functions(sql)
+        if not called:
+            return None
+        if self._functions is None:
+            self._functions = volatile_functions(real)
+            if not self.has_old_plans:
+                self._info[_KNOWN_FUNCTIONS] = self._functions
+        return None if called.isdisjoint(self._functions) else written_rows(real)
+
+    def has_written(self, real: Any, mark: int) -> bool:
+        """Count again."""
+        return written_rows(real) != mark
 
     def lost_savepoint(self, error: BaseException) -> bool:
         """Say whether a savepoint is gone."""
@@ -145,23 +181,10 @@ class PostgreSQLSandbox(SandboxDialect):
 
     def reset_sequences(self, real: Any) -> None:
         """Let every sequence that was used begin anew, until the outer transaction is rolled back."""
-        _execute(real, _RESET_SEQUENCES)
+        execute(real, _RESET_SEQUENCES)
 
 
-def _execute(real: Any, sql: str) -> list[Any]:
-    """Execute a statement by SQLAlchemy's adapter, which translates the driver's errors."""
-    cursor = real.cursor()
-    try:
-        cursor.execute(sql)
-        return list(cursor.fetchall()) if cursor.description else []
-    finally:
-        cursor.close()
-
-
-def _setting(real: Any, name: str) -> str:
-    rows = _execute(real, f"SELECT current_setting({_literal(name)}, true)")
-    return rows[0][0] or ""
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+def _set(name: str, value: str, is_local: str) -> str:
+    if name == _CONSTRAINTS:
+        return value
+    return f"SELECT set_config({literal(name)}, {literal(value)}, {is_local})"

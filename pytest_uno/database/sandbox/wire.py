@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 __all__ = ["Wire"]
 
 
+_WAITS = "it waits in the sandbox, where nobody can tell which rows another transaction has locked"
+
+
 class Wire:
     """The real connection of one sandbox, and everything that goes over it.
 
@@ -86,12 +89,17 @@ class Wire:
             return None
         self._enter(checkout, statement, text)
         try:
+            mark = self._mark_writes(checkout, statement, text)
             result = getattr(cursor, method)(sql, *arguments)
         except BaseException:
             checkout.has_failed = True
             checkout.writes -= statement.writes
+            checkout.unread_settings.clear()
             raise
         else:
+            if mark is not None and self._dialect.has_written(self.real, mark):
+                checkout.is_exclusive = True
+                checkout.writes += 1
             if checkout.unread_settings:
                 self._dialect.read_settings(self.real, checkout)
             if statement.savepoint is not None:
@@ -102,6 +110,11 @@ class Wire:
             if checkout.is_autocommit and not checkout.in_block and statement.is_query:
                 self.finish(checkout, "rollback" if checkout.has_failed else "commit")
         return result
+
+    def _mark_writes(self, checkout: Checkout, statement: ParsedStatement, text: str) -> int | None:
+        if statement.kind is not StatementKind.READ or checkout.has_failed:
+            return None
+        return self._dialect.mark_writes(self.real, text)
 
     def fetch(
         self, checkout: Checkout, call: Callable[..., Any], *arguments: Any, closes: bool = False
@@ -131,7 +144,7 @@ class Wire:
     def _enter(self, checkout: Checkout, statement: ParsedStatement, text: str) -> None:
         site = self._journal.frames.capture()
         checkout.last_sql, checkout.last_site = text, site
-        self._take_wire(checkout)
+        self._take_wire(checkout, waits_not=statement.waits_not)
         try:
             if self._needs_preparation(checkout, statement):
                 await_only(self._prepare(checkout, statement))
@@ -163,13 +176,15 @@ class Wire:
     def _needs_savepoint(self, statement: ParsedStatement) -> bool:
         return statement.is_exclusive or statement.savepoint is not None or self._dialect.reads_need_savepoint
 
-    def _take_wire(self, checkout: Checkout, *, ends: bool = False) -> None:
+    def _take_wire(self, checkout: Checkout, *, ends: bool = False, waits_not: bool = False) -> None:
         task = calling_task()
         if checkout.is_busy:
             self._admission.refuse_second_task(checkout, task)
         checkout.is_busy = True
         try:
             if not self._admission.try_enter(checkout, task, ends=ends):
+                if waits_not:
+                    warn_of_limit(f"{shorten(checkout.last_sql)}: {_WAITS}")
                 await_only(self._admission.wait_turn(checkout, task, ends=ends))
         except BaseException:
             checkout.is_busy = False
