@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Iterator
@@ -27,6 +28,12 @@ THERE = [form for form in FORMATS if find_spec(f"pytest_uno.reports.{FORMATS[for
 CONTROLS = re.compile(
     "[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
+
+
+@functools.cache
+def render(form: str, hostile: str) -> str:
+    return render_report(form, hostile_groups(HOSTILE[hostile]), RUN)
+
 
 every_name = pytest.mark.parametrize("hostile", HOSTILE)
 
@@ -56,7 +63,7 @@ def test_every_finding_is_a_leak_of_its_own() -> None:
 @every_name
 @pytest.mark.parametrize("form", THERE)
 def test_every_report_can_be_written_and_ends_its_last_line(form: str, hostile: str) -> None:
-    text = render_report(form, hostile_groups(HOSTILE[hostile]), RUN)
+    text = render(form, hostile)
     text.encode("utf-8")
     assert text.endswith("\n")
 
@@ -64,7 +71,7 @@ def test_every_report_can_be_written_and_ends_its_last_line(form: str, hostile: 
 @every_name
 @pytest.mark.parametrize("form", [form for form in THERE if form not in ("json", "sarif", "gitlab")])
 def test_nothing_that_commands_a_viewer_is_sent(form: str, hostile: str) -> None:
-    text = render_report(form, hostile_groups(HOSTILE[hostile]), RUN)
+    text = render(form, hostile)
     # Indentation of a page or of code is none of the names'.
     assert CONTROLS.findall(text.replace("\t", " ")) == []
 
@@ -80,7 +87,7 @@ def test_nothing_that_commands_a_viewer_is_sent(form: str, hostile: str) -> None
     ],
 )
 def test_json_keeps_to_its_schema_and_is_unicode(form: str, hostile: str, validators: dict[str, Any]) -> None:
-    data = json.loads(render_report(form, hostile_groups(HOSTILE[hostile]), RUN))
+    data = json.loads(render(form, hostile))
     validators[form].validate(data)
     for text in strings(data):
         text.encode("utf-8")  # no half of a surrogate pair, which strict readers refuse
@@ -88,7 +95,7 @@ def test_json_keeps_to_its_schema_and_is_unicode(form: str, hostile: str, valida
 
 @every_name
 def test_no_name_makes_a_link_in_sarif(hostile: str) -> None:
-    (run,) = json.loads(render_report("sarif", hostile_groups(HOSTILE[hostile]), RUN))["runs"]
+    (run,) = json.loads(render("sarif", hostile))["runs"]
     for result in run["results"]:
         text = result["message"]["text"]
         assert len(re.findall(r"\]\(", text)) == len(result["relatedLocations"])
@@ -98,10 +105,10 @@ def test_no_name_makes_a_link_in_sarif(hostile: str) -> None:
 
 @every_name
 def test_a_finding_is_one_command_of_github(hostile: str) -> None:
-    lines = render_report("github", hostile_groups(HOSTILE[hostile]), RUN).split("\n")
+    lines = render("github", hostile).split("\n")
     assert lines.pop() == ""
     commands = [parse_command(line) for line in lines]
-    harmless = render_report("github", hostile_groups(HOSTILE["plain"]), RUN).splitlines()
+    harmless = render("github", "plain").splitlines()
     assert len(commands) == len(harmless) == 4
     for command in commands:
         assert command is not None
@@ -114,9 +121,9 @@ def test_a_finding_is_one_command_of_github(hostile: str) -> None:
 
 @every_name
 def test_no_name_leaves_its_place_in_markdown(hostile: str) -> None:
-    text = render_report("markdown", hostile_groups(HOSTILE[hostile]), RUN)
+    text = render("markdown", hostile)
     outside = list(outside_of_fences(text))
-    harmless = list(outside_of_fences(render_report("markdown", hostile_groups(HOSTILE["plain"]), RUN)))
+    harmless = list(outside_of_fences(render("markdown", "plain")))
     assert [shape(line) for line in outside] == [shape(line) for line in harmless]
     for line in outside:
         bare = re.sub("`[^`]*`", "", line)
@@ -136,7 +143,7 @@ def test_no_name_leaves_its_place_in_markdown(hostile: str) -> None:
 @every_name
 def test_no_name_makes_an_element_in_html(hostile: str) -> None:
     def elements(name: str) -> list[str]:
-        page = render_report("html", hostile_groups(HOSTILE[name]), RUN)
+        page = render("html", name)
         parser = _Elements()
         parser.feed(page)
         parser.close()

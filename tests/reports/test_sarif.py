@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pytest_uno.leaks.model import Frame
 from pytest_uno.leaks.rules import RULES
+from pytest_uno.reports import sarif
 from pytest_uno.reports.groups import Found, Group, RunSummary, group_findings
 from pytest_uno.reports.sarif import FINGERPRINT_KEY, file_uri, render_sarif
 
@@ -156,19 +157,22 @@ def test_one_place_is_no_flow(make_finding: Any) -> None:
     assert "relatedLocations" not in result
 
 
-def test_no_more_than_a_service_shows_and_the_new_ones_first(validator: Any, make_finding: Any) -> None:
-    known = many(make_finding, 5_003, status="baseline")
+def test_no_more_than_a_service_shows_and_the_new_ones_first(
+    validator: Any, make_finding: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert sarif._MOST_RESULTS == 5_000
+    monkeypatch.setattr(sarif, "_MOST_RESULTS", 20)
+    known = many(make_finding, 23, status="baseline")
     new = group_findings([Found(make_finding(rule="UNO601"), "tests/test_x.py::test_x")])
     text = render_sarif([*known, *new], RUN)
-    log = json.loads(text)
-    validator.validate({**log, "runs": [{**log["runs"][0], "results": log["runs"][0]["results"][:3]}]})
-    results = log["runs"][0]["results"]
-    assert len(results) == 5_000
-    assert results[0]["ruleId"] == "UNO601"
-    assert {result["ruleId"] for result in results[1:]} == {"UNO101"}
-    (notification,) = log["runs"][0]["invocations"][0]["toolExecutionNotifications"]
+    validator.validate(json.loads(text))
+    run = json.loads(text)["runs"][0]
+    assert len(run["results"]) == 20
+    assert run["results"][0]["ruleId"] == "UNO601"
+    assert {result["ruleId"] for result in run["results"][1:]} == {"UNO101"}
+    (notification,) = run["invocations"][0]["toolExecutionNotifications"]
     assert notification["message"]["text"].startswith("4 more leaks of this run left out")
-    assert "toolExecutionNotifications" not in render(known[:5_000])["invocations"][0]
+    assert "toolExecutionNotifications" not in render(known[:20])["invocations"][0]
 
 
 def test_names_are_whole_where_machines_read_them(make_finding: Any) -> None:
