@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,19 +81,17 @@ class BaselineKeeper:
 
     def _read(self) -> str | None:
         try:
+            if self._path.is_dir():  # not every system says so itself
+                raise IsADirectoryError(errno.EISDIR, "it is a folder")
             return self._path.read_bytes().decode("utf-8")
         except FileNotFoundError:
             if self._writes:
                 return None
             what, fix = "there is no such file", "write it: pytest --uno-leak-baseline-write"
-        except IsADirectoryError:
-            what, fix = "it is a folder", "name a file, as leaks-baseline.json"
         except UnicodeDecodeError as error:
             what, fix = f"it is not text in UTF-8: {error.reason}", "take it from version control"
         except OSError as error:
-            what, fix = error.strerror or str(error), "name a file that can be read"
-            if self._path.is_dir():  # Windows has no error of its own for that
-                what, fix = "it is a folder", "name a file, as leaks-baseline.json"
+            what, fix = error.strerror or str(error), "name a file that can be read, as leaks-baseline.json"
         raise pytest.UsageError(
             compose_message(f"cannot read the baseline {self._path}: {what}", fix=fix, anchor="bad-baseline")
         )

@@ -87,8 +87,11 @@ class LeakCollector:
         if self._sightings:
             from pytest_uno.reports.terminal import summarize
 
-            for line in summarize(self._groups(), self._summary()):
+            lines = summarize(self._groups(), self._summary())
+            for line in lines:
                 terminalreporter.write_line(line.text, **_MARKUP[line.kind])
+            if len(lines) > 1 and notes:  # the list of leaks, and not only how many are allowed
+                terminalreporter.write_line("")
         elif asked or (self._tests and self._config.get_verbosity() > 0):
             number = len(self._tests)
             terminalreporter.write_line(f"leaks: none in {number} {'test' if number == 1 else 'tests'}")
