@@ -24,7 +24,7 @@ _TESTS_SHOWN = 20
 _HEAD = "| rule | what | created at | tests | id |\n|---|---|---|---:|---|\n"
 _HEAD_WITH_REASON = "| rule | what | created at | tests | id | reason |\n|---|---|---|---:|---|---|\n"
 
-_SPECIAL = re.compile(r"[|`\\]")
+_SPECIAL = re.compile(r"[|`]")
 _PUNCTUATION = re.compile(r"[^\w\s]|_")
 _BACKTICKS = re.compile(r"`+")
 
