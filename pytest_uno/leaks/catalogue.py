@@ -58,12 +58,12 @@ def make_further_detectors(
     return (
         SwallowedCancellations(sites, births, ledger),
         EventLoops(sites, births, ledger),
+        OpenGenerators(sites, births, ledger),
         *(make(sites, births, ledger) for make in others),
         HttpSessions(sites, births, ledger),
         servers,
         OpenTransports(sites, births, ledger, servers, sockets),
         OpenProcesses(sites, births, ledger),
-        OpenGenerators(sites, births, ledger),
         Locks(sites, births),
         Contexts(sites),
         Policies(sites, births),

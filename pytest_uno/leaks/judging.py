@@ -80,6 +80,7 @@ class Judgement:
         descriptors: the numbers of the open descriptors of such things.
         parts: pending tasks that turn out to be a part of another suspect, as the handlers of a connection are, by
             their identities, each with the object of that suspect; which disposes of them.
+        generators: suspended async generators that are suspects; what they hold goes with them.
         collect: collects the garbage among the objects that the test made.
     """
 
@@ -93,6 +94,7 @@ class Judgement:
     parts: dict[int, tuple[asyncio.Task[Any], object]] = dataclasses.field(
         default_factory=dict[int, "tuple[asyncio.Task[Any], object]"]
     )
+    generators: list[object] = dataclasses.field(default_factory=list[object])
     collect: Callable[[], None] | None = _collect_young
 
     def collect_garbage(self) -> None:

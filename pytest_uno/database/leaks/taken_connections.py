@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import functools
+import gc
 import threading
 import weakref
 from collections.abc import Callable
@@ -29,11 +30,15 @@ from pytest_uno.leaks.hook_table import replace_attribute
 from pytest_uno.leaks.judging import Judgement, Suspect
 from pytest_uno.leaks.model import Finding, OwnerInfo
 from pytest_uno.leaks.owners import Owner
+from pytest_uno.leaks.retention import find_retained
 from pytest_uno.leaks.settling import settle_in_threads
 from pytest_uno.leaks.sites import Site
 from pytest_uno.leaks.tasks.held_by_tasks import HeldByTasks
 
 __all__ = ["TakenConnections"]
+
+_NEARBY = 100
+"""Objects around a suspended generator among which its own sessions and connections are looked for."""
 
 _ENDING = 0.25
 """Real seconds that the worker thread of a connection gets to end which the garbage collector has taken."""
@@ -95,6 +100,7 @@ class TakenConnections:
         self._ending: list[threading.Thread] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         """The loop of the last judgement that had something to judge."""
+        self._in_generators: list[object] = []
         self._held = HeldByTasks(recorder.births, self._close_thing)
         self._removals: list[Callable[[], None]] = []
 
@@ -122,10 +128,13 @@ class TakenConnections:
         self._connections.clear()
         self._sessions.clear()
         self._ending.clear()
+        self._in_generators.clear()
         self._held.clear()
 
     def forget_test(self) -> None:
-        """Close what leaked tasks have held, and not closed when they were cancelled."""
+        """Close what leaked tasks and generators have held, and not closed when they ended."""
+        while self._in_generators:
+            self._close_thing(self._in_generators.pop())
         self._held.forget_test()
         self._loop = None
 
@@ -143,7 +152,10 @@ class TakenConnections:
         for taken in found:
             thing = self._whole(taken)
             wholes.setdefault(id(thing), (thing, []))[1].append(taken)
-        held = self._held.find([thing for thing, _ in wholes.values()], judgement)
+        things = [thing for thing, _ in wholes.values()]
+        in_generators = _held_by_generators(things, judgement)
+        self._in_generators += [thing for thing in things if id(thing) in in_generators]
+        held = self._held.find(things, judgement) | in_generators
         return [
             self._suspect(judgement, thing, parts)
             for key, (thing, parts) in wholes.items()
@@ -302,6 +314,12 @@ class TakenConnections:
         held = [taken for taken in self._taken.values() if self._is_open(taken)]
         for taken in [taken for taken in held if self._whole(taken) is thing]:
             close_in_time(_give_back(taken), self._loop)
+
+
+def _held_by_generators(things: list[object], judgement: Judgement) -> set[int]:
+    """Return the identities of what suspended generators have at hand, which are reported themselves."""
+    roots = {id(one): gc.get_referents(one) for one in judgement.generators}
+    return set(find_retained(things, roots, limit=_NEARBY))
 
 
 def _give_back(taken: _Taken) -> Any:

@@ -112,6 +112,7 @@ class OpenGenerators(FurtherDetector):
         if not found:
             return []
         found = self._without_held(found, judgement.loop)
+        judgement.generators += [generator for generator, _ in found]
         return [self._suspect(judgement.loop, generator, begun) for generator, begun in found]
 
     def _suspended(self, judgement: Judgement) -> list[tuple[AsyncGenerator, _Begun]]:

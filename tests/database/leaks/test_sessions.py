@@ -334,3 +334,28 @@ def test_a_test_that_is_not_judged(bench: Bench, engine: AsyncEngine) -> None:
 
     assert bench.run_test(test) == []
     bench.run_as(None, session.close)
+
+
+def test_a_session_in_a_suspended_generator_goes_with_it(bench: Bench, engine: AsyncEngine) -> None:
+    kept: list[Any] = []
+
+    async def rows() -> AsyncIterator[int]:
+        async with AsyncSession(engine) as session:
+            for row in (await session.execute(SELECT)).scalars():
+                yield row
+
+    async def test() -> None:
+        generator = rows()
+        kept.append(generator)
+        await anext(generator)
+
+    assert rules(bench.run_test(test)) == ["UNO202"]
+    assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+
+    async def another() -> None:
+        kept.append(AsyncSession(engine))
+        await kept[-1].execute(SELECT)
+        await test()
+
+    assert rules(bench.run_test(another)) == ["UNO202", "UNO301"]  # the generator does not hold that one
+    assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]
