@@ -14,15 +14,12 @@ import pytest
 from pytest_uno.core.async_manager import AsyncManager, as_task, get_async_manager, use_manager
 from pytest_uno.core.current_manager import current_manager
 from pytest_uno.core.errors import ManagerClosedError
+from tests.core.coroutines import hang
 from tests.core.jumping_loop import JumpingLoop, in_jumping_loop, run
 
 
 async def ask() -> AsyncManager:
     return get_async_manager()
-
-
-async def hang() -> None:
-    await asyncio.Event().wait()
 
 
 def test_without_a_loop_and_a_current_manager_there_is_none() -> None:
