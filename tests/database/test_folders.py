@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -73,3 +74,50 @@ def test_the_folder_of_a_process_of_another_user_stays(
         patch.setattr(os, "kill", refuse)
         make_folder("run", "main")
     assert used.exists()
+
+
+class Kernel:
+    """What Windows knows of processes: their exit codes, or the error for the one who asks."""
+
+    def __init__(self, codes: dict[int, int], errors: dict[int, int]) -> None:
+        self.codes = codes
+        self.errors = errors
+        self.error = 0
+        self.open: list[int] = []
+
+        class OpenProcess:
+            restype: Any = None
+
+            def __call__(_, access: int, inherit: bool, process: int) -> int | None:  # noqa: N805
+                if process in codes:
+                    self.open.append(process)
+                    return process
+                self.error = errors.get(process, 87)
+                return None
+
+        self.OpenProcess = OpenProcess()
+
+    def GetExitCodeProcess(self, handle: Any, code: Any) -> int:  # noqa: N802
+        code._obj.value = self.codes[handle.value]
+        return int(self.codes[handle.value] != 0xBAD)
+
+    def CloseHandle(self, handle: Any) -> None:  # noqa: N802
+        self.open.remove(handle.value)
+
+
+def test_windows_is_asked_in_its_own_way(shared_memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = Kernel({11: 259, 12: 0, 13: 0xBAD}, {14: 5})
+    monkeypatch.setattr(f"{_MODULE}._IS_WINDOWS", True)
+    monkeypatch.setattr(ctypes, "WinDLL", lambda name, use_last_error: kernel, raising=False)
+    monkeypatch.setattr(ctypes, "get_last_error", lambda: kernel.error, raising=False)
+
+    def kill(process: int, signal: int) -> None:
+        raise AssertionError("this ends a process on Windows")
+
+    monkeypatch.setattr(os, "kill", kill)
+    for process in range(11, 17):
+        (shared_memory / f"pytest-uno-run-main-{process}-abc").mkdir()
+    own = make_folder("run", "main")
+    left = {folder.name.split("-")[4] for folder in shared_memory.iterdir() if folder != own}
+    assert left == {"11", "13", "14"}  # it runs; nobody knows; it is another user's
+    assert kernel.open == []

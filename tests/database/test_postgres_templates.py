@@ -78,3 +78,22 @@ async def test_a_server_that_is_not_there_is_named_without_the_password(postgres
         await template.build()
     assert "secret" not in str(got.value)
     await template.close()
+
+
+@pytest.mark.asyncio
+async def test_processes_do_not_block_each_other_where_only_template1_is_left(
+    postgres: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_uno.database.templates.administrator._USUAL_DATABASE", "absent_for_certain")
+    engines = [postgres.absent_engine() for _ in range(2)]
+    templates = [
+        make_template([engine], postgres.settings(worker=f"gw{number}", **_SCHEMA))
+        for number, engine in enumerate(engines)
+    ]
+    try:
+        for template, engine in zip(templates, engines, strict=True):
+            template.install()
+            assert await names(engine) == []
+    finally:
+        for template in templates:
+            await template.close()

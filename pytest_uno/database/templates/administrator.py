@@ -52,9 +52,14 @@ class Administrator:
     Args:
         engine: an engine of the server.
         pool: the engine's own pool.
+
+    Attributes:
+        is_on_template: it is connected to the database that new ones are copied from, since there is no other: while
+            it is, other processes cannot copy that.
     """
 
     def __init__(self, engine: AsyncEngine, pool: Pool) -> None:
+        self.is_on_template = False
         self._engine = engine
         self._pool = pool
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -151,13 +156,15 @@ class Administrator:
 
     async def _connect(self) -> None:
         pool = NullPool(creator_of(self._pool), dialect=dialect_of(self._pool))
+        database = _USUAL_DATABASE
         try:
             try:
-                made = await _open(pool, _USUAL_DATABASE)
+                made = await _open(pool, database)
             except Exception as exc:
                 if "does not exist" not in str(exc):
                     raise
-                made = await _open(pool, _LAST_DATABASE)
+                database = _LAST_DATABASE
+                made = await _open(pool, database)
         except Exception as exc:
             raise SandboxError(
                 compose_message(
@@ -168,6 +175,7 @@ class Administrator:
             ) from exc
         self._connection = made.driver_connection
         made.detach()
+        self.is_on_template = database == _LAST_DATABASE
         if self._engine.dialect.driver != "asyncpg":
             await self._connection.set_autocommit(True)
 

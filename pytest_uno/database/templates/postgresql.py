@@ -64,7 +64,9 @@ class PostgreSQLTemplate(Template):
         async def make() -> None:
             await administrator.execute(f"SELECT pg_advisory_lock({_key(self._stem)})")
             await clones.drop(self._template)
-            await administrator.execute(f"CREATE DATABASE {quoted(self._template)}")
+            # Nobody is ever connected to template0; it lacks what somebody has added to template1.
+            source = " TEMPLATE template0" if administrator.is_on_template else ""
+            await administrator.execute(f"CREATE DATABASE {quoted(self._template)}{source}")
             await administrator.execute(
                 f"COMMENT ON DATABASE {quoted(self._template)} IS {_literal(_COMMENT)}"
             )
