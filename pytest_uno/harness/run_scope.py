@@ -109,13 +109,8 @@ class RunScope:
             self._files.add(file)
 
     @pytest.hookimpl
-    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
-        """Know that tests were left out."""
-        self._is_partial = self._is_partial or bool(items)
-
-    @pytest.hookimpl
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """See whether tests were left out without a word."""
+        """See whether tests were left out: deselected, or without a word."""
         remaining = {item.nodeid for item in session.items}
         self._is_partial = self._is_partial or not self._collected <= remaining
         self._collected |= remaining

@@ -24,6 +24,12 @@ def test_without_a_word_each_rule_has_its_own_level() -> None:
     assert levels.looks
 
 
+def test_what_is_off_is_unwatched() -> None:
+    assert LeakLevels([]).unwatched == []
+    assert LeakLevels([Layer(None, (("UNO203", "off"), ("UNO101", "warn")))]).unwatched == ["UNO203"]
+    assert LeakLevels([Layer("off")]).unwatched == list(RULES)
+
+
 def test_every_level_of_a_rule_is_a_level() -> None:
     assert {rule.level for rule in RULES.values()} <= {"error", "warn"} < set(LEVELS)
 
