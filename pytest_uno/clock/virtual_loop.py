@@ -39,6 +39,7 @@ import selectors
 import socket
 import sys
 import threading
+import types
 from asyncio import events, sslproto
 from collections.abc import Awaitable, Callable, Generator
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, Unpack, cast
@@ -257,9 +258,12 @@ class VirtualEventLoop(SubprocessLoop):
         future: asyncio.Future[Any] = _Future(loop=self)
         maker = _getframe(1)
         if _kind_by_file(maker.f_code.co_filename) != DURABLE and (kind := kind_of(maker)) != DURABLE:
-            self.outside.futures.note(future, kind, maker)
-            self.outside.is_noted = True
+            self._note_future(future, kind, maker)
         return future
+
+    def _note_future(self, future: asyncio.Future[Any], kind: int, maker: types.FrameType) -> None:
+        self.outside.futures.note(future, kind, maker)
+        self.outside.is_noted = True
 
     def add_reader(self, fd: FileDescriptorLike, callback: Callable[[Unpack[Ts]], Any], *args: *Ts) -> None:
         """Watch a descriptor, see `asyncio.loop.add_reader`."""

@@ -6,6 +6,9 @@ UnoError
  │    ├── ClockStallError
  │    ├── ClockTimeoutError      also a TimeoutError
  │    └── DeadlockError
+ ├── ExplorationError
+ │    ├── BadTokenError          also a ValueError
+ │    └── StepLimitError
  ├── ManagerClosedError          also a RuntimeError
  ├── ResourceError
  ├── ReadOnlyTransactionError
@@ -30,11 +33,13 @@ if TYPE_CHECKING:
     import asyncio
 
 __all__ = [
+    "BadTokenError",
     "ClockError",
     "ClockLimitError",
     "ClockStallError",
     "ClockTimeoutError",
     "DeadlockError",
+    "ExplorationError",
     "ManagerClosedError",
     "ReadOnlyTransactionError",
     "ResourceError",
@@ -42,6 +47,7 @@ __all__ = [
     "SandboxError",
     "SandboxEscapeError",
     "SandboxWarning",
+    "StepLimitError",
     "TaskLeakError",
     "TooManyQueriesError",
     "UnoError",
@@ -106,6 +112,18 @@ class ClockLimitError(ClockError):
 
 class ClockTimeoutError(ClockError, TimeoutError):
     """What runs on the loop needed more seconds of the loop's clock than it may take."""
+
+
+class ExplorationError(UnoError):
+    """Exploration cannot do what it was asked for, or a schedule cannot go on."""
+
+
+class BadTokenError(ExplorationError, ValueError):
+    """A text is not the token of a schedule."""
+
+
+class StepLimitError(ExplorationError):
+    """A schedule went on for far longer than the stock order does."""
 
 
 class ManagerClosedError(UnoError, RuntimeError):

@@ -1,0 +1,95 @@
+"""Every private name of asyncio that the explorer relies on beside those of the clock, each with its reason.
+
+Nothing else in `pytest_uno.explore` may touch an underscore name of asyncio, except that `schedule_loop` overrides
+methods of its base class. `tests/explore/test_asyncio_internals.py` checks each on every supported Python.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import asyncio.futures
+import asyncio.tasks
+from asyncio import events
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Any
+
+__all__ = ["SLEEP_CALLBACK", "ThreadHandle", "is_deadline", "is_step_of", "must_cancel", "outside_running_loop"]
+
+SLEEP_CALLBACK: Callable[..., object] = asyncio.futures._set_result_unless_cancelled  # type: ignore[attr-defined]  # pyright: ignore
+"""What the timer of `asyncio.sleep` calls (3.11 to 3.15)."""
+
+ThreadHandle: type[events.Handle] = getattr(events, "_ThreadSafeHandle", events.Handle)
+"""The handle of `call_soon_threadsafe` (`_ThreadSafeHandle` from 3.14 on, whose `cancel` takes a lock)."""
+
+_STEP = "TaskStepMethWrapper"
+"""The type of the callback by which a task in C takes its next step (3.11 to 3.15)."""
+
+_DEADLINES = (
+    asyncio.Timeout._on_timeout,  # type: ignore[attr-defined]  # pyright: ignore
+    asyncio.tasks._release_waiter,  # type: ignore[attr-defined]  # pyright: ignore
+    asyncio.tasks._AsCompletedIterator._handle_timeout  # type: ignore[attr-defined]  # pyright: ignore
+    if hasattr(asyncio.tasks, "_AsCompletedIterator")
+    else None,
+)
+"""What the timers of `timeout`, `wait_for`, `wait` and, from 3.13 on, `as_completed` call (3.11 to 3.15)."""
+
+
+def is_step_of(callback: object, task: object) -> bool:
+    """Say whether a callback is the next step of a task; scheduled by the running task itself it is a `sleep(0)`.
+
+    Args:
+        callback: what was given to `call_soon`.
+        task: the running task, or None.
+    """
+    if task is None or getattr(callback, "__self__", None) is not task:
+        return False
+    return type(callback).__name__ == _STEP or getattr(callback, "__name__", "") == "__step"
+
+
+def must_cancel(task: object) -> bool:
+    """Say whether a task is going to be cancelled at its next step (`_must_cancel`, 3.11 to 3.15).
+
+    Args:
+        task: a task.
+    """
+    return bool(getattr(task, "_must_cancel", False))
+
+
+def is_deadline(handle: events.Handle) -> bool:
+    """Say whether a timer is that of a time-out.
+
+    Args:
+        handle: the timer's handle.
+    """
+    callback: Any = getattr(handle, "_callback", None)
+    callback = getattr(callback, "__func__", callback)
+    return callback is not None and (
+        callback in _DEADLINES or getattr(callback, "__qualname__", "") in _FOREIGN_DEADLINES
+    )
+
+
+_FOREIGN_DEADLINES = {"CancelScope._timeout", "as_completed.<locals>._on_timeout"}
+"""The same of anyio, and of `as_completed` before 3.13."""
+
+
+@contextmanager
+def outside_running_loop() -> Generator[None]:
+    """Let this thread run another loop, although one is running here, for the length of a block.
+
+    The running loop stands still meanwhile. `events._set_running_loop` (3.11 to 3.15) is what forbids a second one,
+    and from 3.12 on the running task has to step back (`tasks._swap_current_task`), which a thread has one of.
+    """
+    running = events._get_running_loop()  # pyright: ignore
+    if running is None:
+        yield
+        return
+    swap: Callable[..., Any] | None = getattr(asyncio.tasks, "_swap_current_task", None)
+    task = swap(running, None) if swap is not None else None
+    events._set_running_loop(None)  # pyright: ignore
+    try:
+        yield
+    finally:
+        events._set_running_loop(running)  # pyright: ignore
+        if swap is not None:
+            swap(running, task)

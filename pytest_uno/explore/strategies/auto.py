@@ -1,0 +1,75 @@
+"""All strategies in turn: stock order, then every single hold, with POS and PCT between them."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from pytest_uno.explore.strategies.base import Strategy
+from pytest_uno.explore.strategies.holds import Holds
+from pytest_uno.explore.strategies.pct import PriorityChanges
+from pytest_uno.explore.strategies.pos import PartialOrderSampling
+from pytest_uno.explore.strategies.stock import Stock
+
+__all__ = ["Auto"]
+
+_HOLDS_FIRST = 8
+"""Schedules at the start that are holds: most bugs need one, early."""
+
+
+class Auto:
+    """Chooses the strategy of each schedule.
+
+    Args:
+        seed: of the random strategies.
+        schedules: how many schedules there will be at most.
+
+    Attributes:
+        single_holds: how many schedules with one hold there are; None before the first schedule is over.
+        holds_done: how many of them have run.
+        others_done: schedules of the random strategies.
+    """
+
+    def __init__(self, seed: int, schedules: int) -> None:
+        self._seed = seed
+        self._schedules = schedules
+        self._waiting: deque[int] = deque()
+        self._length = 0
+        self._run = 0
+        self.single_holds: int | None = None
+        self.holds_done = 0
+        self.others_done = 0
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Every schedule with one hold has run, and there is nothing else to try: at most one decision."""
+        return self.single_holds is not None and self.single_holds <= 1 and not self._waiting
+
+    def next(self) -> Strategy:
+        """Return the strategy of the next schedule."""
+        run, self._run = self._run, self._run + 1
+        if run == 0:
+            return Stock()
+        if self._waiting and (run <= _HOLDS_FIRST or run % 2 == 0):
+            self.holds_done += 1
+            return Holds((self._waiting.popleft(),))
+        index, kind = divmod(self.others_done, 2)
+        self.others_done += 1
+        if kind:
+            return PartialOrderSampling(self._seed, index)
+        return PriorityChanges(self._seed, index, self._length)
+
+    def note(self, decisions: int) -> None:
+        """Note how many decisions the last schedule had."""
+        self._length = max(self._length, decisions)
+        if self.single_holds is None:
+            self.single_holds = decisions
+            self._waiting.extend(_spread(decisions, self._schedules))
+
+
+def _spread(decisions: int, schedules: int) -> list[int]:
+    """Return the decisions in the order in which they are tried: all in turn, or evenly spread if they are too many."""
+    room = max(schedules // 2, 1)
+    if decisions <= room:
+        return list(range(decisions))
+    step = -(-decisions // room)
+    return [place for first in range(step) for place in range(first, decisions, step)]

@@ -1,0 +1,55 @@
+"""Holds: one operation was slow, until nothing else could go on.
+
+At some decisions, counted from the start, the operation that is due next is put on hold. It comes when there is nothing
+else to choose, or when a bound of the loop forces it. A hold needs no seed, all schedules with one of them can be
+tried, and it is its own explanation: this operation was slow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pytest_uno.explore.operations import Operation
+from pytest_uno.explore.strategies.base import Strategy
+
+__all__ = ["Holds"]
+
+
+class Holds(Strategy):
+    """Puts the operation due next on hold at some decisions; everything else comes in stock order.
+
+    Args:
+        at: the decisions, counted from 0.
+    """
+
+    def __init__(self, at: Sequence[int]) -> None:
+        self.holds = tuple(at)
+        self.token = ".".join(map(str, self.holds))
+        self._at = frozenset(at)
+        self._decision = -1
+        self._held: list[Operation] = []
+
+    def choose(self, options: Sequence[Operation]) -> int:
+        """Return the index of what comes next."""
+        self._decision += 1
+        self.just_held = None
+        held = self._held
+        if not held and self._decision not in self._at:
+            return 0
+        free = [index for index, one in enumerate(options) if one not in held]
+        if not free:
+            # Nothing else can go on: what was held first comes.
+            released = next(one for one in held if one in options)
+            held.remove(released)
+            return options.index(released)
+        if self._decision in self._at and options[free[0]].handle is not None:
+            self.just_held = options[free[0]]
+            held.append(self.just_held)
+            if len(free) > 1:
+                return free[1]
+            others = [one for one in held if one in options and one is not self.just_held]
+            if not others:  # pragma: no cover - a strategy is only asked where there are two options
+                return free[0]
+            held.remove(others[0])
+            return options.index(others[0])
+        return free[0]

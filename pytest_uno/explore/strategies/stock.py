@@ -1,0 +1,13 @@
+"""The order that a plain test sees."""
+
+from __future__ import annotations
+
+from pytest_uno.explore.strategies.base import Strategy
+
+__all__ = ["Stock"]
+
+
+class Stock(Strategy):
+    """Stock order: everything comes as soon as it can, in the order in which it is due."""
+
+    token = "stock"
