@@ -18,6 +18,7 @@ from pytest_uno.harness.report_targets import (
     check_targets,
     describe_unwritable,
     find_ci_targets,
+    find_folder,
 )
 from pytest_uno.harness.settings import SETTINGS
 
@@ -138,7 +139,8 @@ class LeakCollector:
     def _summary(self) -> RunSummary:
         from pytest_uno.reports.groups import RunSummary
 
-        return RunSummary(len(self._tests), platform.python_version(), self._config.rootpath.name)
+        root = self._config.rootpath
+        return RunSummary(len(self._tests), platform.python_version(), root.name, find_folder(root))
 
     def _groups(self) -> list[Group]:
         if self._groups_made is None:

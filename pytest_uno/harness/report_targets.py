@@ -14,7 +14,14 @@ from pytest_uno.core.errors import compose_message
 from pytest_uno.harness.report_files import check_writable
 from pytest_uno.reports.formats import FORMATS
 
-__all__ = ["ReportTarget", "check_targets", "describe_unwritable", "find_ci_targets", "read_targets"]
+__all__ = [
+    "ReportTarget",
+    "check_targets",
+    "describe_unwritable",
+    "find_ci_targets",
+    "find_folder",
+    "read_targets",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +87,19 @@ def find_ci_targets(environment: Mapping[str, str] = os.environ) -> tuple[Report
     if summary:
         targets.append(ReportTarget("markdown", Path(summary), appends=True))
     return tuple(targets)
+
+
+def find_folder(root: Path) -> str:
+    """Return where pytest's root lies in its repository, as a posix path; empty if it is the top, or in none.
+
+    Args:
+        root: pytest's root.
+    """
+    for folder in (root, *root.parents):
+        if (folder / ".git").exists():
+            relative = root.relative_to(folder).as_posix()
+            return "" if relative == "." else relative
+    return ""
 
 
 def check_targets(targets: tuple[ReportTarget, ...]) -> None:

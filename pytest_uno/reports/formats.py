@@ -23,11 +23,13 @@ class Format(NamedTuple):
         module: the module of this package that renders it.
         function: the renderer: groups and run in, text out.
         default_path: the file it is written to; None for what is printed.
+        for_service: whether a service reads it, which knows the files by their paths in the repository.
     """
 
     module: str
     function: str
     default_path: str | None
+    for_service: bool = False
 
 
 FORMATS: Mapping[str, Format] = MappingProxyType(
@@ -35,10 +37,10 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "terminal": Format("terminal", "render_terminal", None),
         "json": Format("json_report", "render_json", "leaks.json"),
         "html": Format("html", "render_html", "leaks.html"),
-        "sarif": Format("sarif", "render_sarif", "leaks.sarif"),
-        "gitlab": Format("gitlab", "render_gitlab", "gl-code-quality.json"),
+        "sarif": Format("sarif", "render_sarif", "leaks.sarif", for_service=True),
+        "gitlab": Format("gitlab", "render_gitlab", "gl-code-quality.json", for_service=True),
         "markdown": Format("markdown", "render_markdown", "leaks.md"),
-        "github": Format("github", "render_github", None),
+        "github": Format("github", "render_github", None, for_service=True),
     }
 )
 """Every format by the name that users type."""
@@ -57,5 +59,9 @@ def render_report(name: str, groups: Sequence[Group], run: RunSummary) -> str:
     """
     form = FORMATS[name]
     renderer = getattr(import_module(f"pytest_uno.reports.{form.module}"), form.function)
+    if form.for_service:
+        from pytest_uno.reports.repository_paths import relocate
+
+        groups = relocate(groups, run.folder)
     text: str = renderer(groups, run)
     return text

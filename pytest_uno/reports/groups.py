@@ -45,11 +45,13 @@ class RunSummary:
         tests: how many tests were judged.
         python: the version of Python, as "3.12.1".
         project: the name of the root folder.
+        folder: that folder as a posix path from the top of the repository; empty if it is the top.
     """
 
     tests: int
     python: str = ""
     project: str = ""
+    folder: str = ""
 
 
 class Sighting(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_uno.harness.report_targets import ReportTarget, find_ci_targets
+from pytest_uno.harness.report_targets import ReportTarget, find_ci_targets, find_folder
 
 LEAKY = """
 async def poll():
@@ -143,3 +143,14 @@ def test_github_is_asked_only_where_a_job_runs() -> None:
         ReportTarget("github", None),
         ReportTarget("markdown", Path("summary.md"), appends=True),
     )
+
+
+def test_the_root_may_be_a_folder_of_the_repository(tmp_path: Path) -> None:
+    root = tmp_path / "services" / "shop"
+    root.mkdir(parents=True)
+    (tmp_path / ".git").touch()  # a file in a worktree
+    assert find_folder(root) == "services/shop"
+    assert find_folder(tmp_path) == ""
+    (root / ".git").mkdir()
+    assert find_folder(root) == ""
+    assert find_folder(Path(tmp_path.anchor)) == ""
