@@ -3,7 +3,7 @@
 Run: python benchmarks/reports.py [FINDINGS] [GROUPS] [TESTS]
 
 The first table: grouping and rendering the findings of a big, leaky suite, from what travels on its tests' reports;
-seconds are the best of three turns, memory is the peak of what Python allocates in a turn of its own.
+seconds of CPU time are the best of three turns, memory is the peak of what Python allocates in a turn of its own.
 
 The second: clean tests in a whole pytest process each; reporting is the time within the hooks of the modules that
 gather, judge by the baseline and write, with what measuring it costs. Every report that is a file is written. Wall
@@ -147,9 +147,9 @@ def compare_formats(findings: int, groups: int) -> None:
         times: list[float] = []
         for _ in range(TURNS):
             gc.collect()
-            began = time.perf_counter()
+            began = time.process_time()
             text = report(name, run)
-            times.append(time.perf_counter() - began)
+            times.append(time.process_time() - began)
         tracemalloc.start()
         report(name, run)
         megabytes = tracemalloc.get_traced_memory()[1] / 1e6

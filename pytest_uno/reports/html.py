@@ -24,6 +24,12 @@ _MEANINGS: Mapping[Kind, str] = {
     "baseline": "These are in the baseline: they fail nothing as long as they stand in it.",
     "allowed": "The settings or a marker of the test allow these: they fail nothing.",
 }
+_NOUNS: Mapping[Kind, str] = {
+    "new": "new leak",
+    "warned": "warning",
+    "baseline": "known leak",
+    "allowed": "allowed leak",
+}
 _OPEN: tuple[Kind, ...] = ("new", "warned")
 
 
@@ -78,8 +84,11 @@ def _frame(title: str, header: str, body: str, *, has_script: bool) -> str:
 def _title(parts: Mapping[Kind, Sequence[Creator]]) -> str:
     if not parts:
         return "No leaks"
-    new = _leaks(parts.get("new", ()))
-    return f"{count(len(new), 'new leak')} in {count(count_tests(new), 'test')}" if new else "No new leaks"
+    for kind in _OPEN:
+        leaks = _leaks(parts.get(kind, ()))
+        if leaks:
+            return f"{count(len(leaks), _NOUNS[kind])} in {count(count_tests(leaks), 'test')}"
+    return "No new leaks"
 
 
 def _header(groups: Sequence[Group], parts: Mapping[Kind, Sequence[Creator]], run: RunSummary) -> str:
@@ -132,8 +141,7 @@ def _summary(groups: Sequence[Group], parts: Mapping[Kind, Sequence[Creator]]) -
 
 def _part(kind: Kind, creators: Sequence[Creator]) -> str:
     number = len(_leaks(creators))
-    noun = "warning" if kind == "warned" else f"{MANY[kind]} leak"
-    head = f'<h2 id="{kind}-name">{count(number, noun)}</h2>'
+    head = f'<h2 id="{kind}-name">{count(number, _NOUNS[kind])}</h2>'
     meaning = f'<p class="meaning-of-kind">{_MEANINGS[kind]}</p>'
     content = "\n".join(render_creator(kind, creator) for creator in creators)
     if kind not in _OPEN:

@@ -65,7 +65,9 @@ def test_what_the_filter_unfolds_it_folds_again(page: Page) -> None:
     search = page.locator("input[type=search]")
     search.fill("Feed.open")
     assert rules(page) == ["UNO404", "UNO409"]
+    assert not page.locator("#summary").is_visible()
     search.fill("")
+    assert page.locator("#summary").is_visible()
     assert rules(page) == ["UNO101", "UNO102", "UNO301", "UNO103", "UNO601"]
     page.locator("#baseline details.part > summary").click()
     search.fill("Feed.open")

@@ -15,7 +15,7 @@ from pytest_uno.leaks.rules import FAMILIES, RULES
 from pytest_uno.reports.creators import by_creator
 from pytest_uno.reports.groups import Found, Level, RunSummary, Status, group_findings
 from pytest_uno.reports.html import render_html
-from pytest_uno.reports.kinds import KINDS
+from pytest_uno.reports.kinds import KINDS, kind_of
 from pytest_uno.reports.plain_text import escape_controls, one_line
 from tests.reports.hostile_names import HOSTILE, hostile_groups
 from tests.reports.html_page import Element, read_page
@@ -213,10 +213,19 @@ def test_the_header_says_what_was_judged(sightings: list[Found]) -> None:
     assert re.fullmatch(r"1 test judged · pytest-uno \S+", bare)
 
 
-def test_without_a_new_leak_the_title_says_so(judged: list[Found]) -> None:
-    page = read_page(render_html(group_findings(one for one in judged if one.status != "new"), RUN))
-    assert page.one("title").text == page.one("h1").text == "No new leaks"
-    assert len(list(page.all("article", **{"class": "leak"}))) == 6
+@pytest.mark.parametrize(
+    ("kinds", "title"),
+    [
+        (KINDS, "2 new leaks in 4 tests"),
+        (("warned", "baseline", "allowed"), "2 warnings in 4 tests"),
+        (("baseline", "allowed"), "No new leaks"),
+    ],
+)
+def test_the_title_names_what_is_most_urgent(judged: list[Found], kinds: tuple[str, ...], title: str) -> None:
+    groups = [group for group in group_findings(judged) if kind_of(group) in kinds]
+    page = read_page(render_html(groups, RUN))
+    assert page.one("title").text == page.one("h1").text == title
+    assert len(list(page.all("article", **{"class": "leak"}))) == 2 * len(kinds)
 
 
 def test_without_columns_for_what_is_urgent_the_others_are_shown_on_a_phone(judged: list[Found]) -> None:

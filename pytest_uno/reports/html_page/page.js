@@ -6,6 +6,7 @@
   const shown = document.getElementById("shown");
   const said = document.getElementById("said");
   const fold = document.getElementById("fold");
+  const summary = document.getElementById("summary");
   const noMatch = document.getElementById("no-match");
   const creators = Array.from(document.querySelectorAll("details.creator"));
   const kinds = Array.from(document.querySelectorAll("section.kind"));
@@ -37,6 +38,7 @@
         openedByFilter.add(part);
       } else if (!isSearched() && openedByFilter.delete(part)) part.open = false;
     }
+    summary.hidden = isSearched(); // what is found stands at the top
     noMatch.hidden = number > 0;
     shown.textContent = `${number.toLocaleString("en")} of ${leaks.length.toLocaleString("en")} leaks`;
   };
