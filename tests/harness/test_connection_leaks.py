@@ -1,90 +1,21 @@
-"""Transports, servers, processes and sockets that tests and fixtures leave, in whole runs."""
+"""Connections, servers, processes and sockets that fixtures end, in whole runs."""
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any
 
 import pytest
 
+from tests.harness.leak_examples import CONNECTIONS
+
 pytestmark = pytest.mark.usefixtures("collected")
-
-PRELUDE = """
-    import socket
-    import subprocess
-    import sys
-    KEPT = []
-    uno = pytest.mark.uno_async
-    WAITS = [sys.executable, "-c", "input()"]
-"""
-
-LEAKS = {
-    "UNO401": "await asyncio.get_running_loop().create_datagram_endpoint("
-    "asyncio.DatagramProtocol, ('127.0.0.1', 0))",
-    "UNO402": "await asyncio.start_server(print, '127.0.0.1', 0)",
-    "UNO403": "KEPT.append(subprocess.Popen(WAITS, stdin=subprocess.PIPE))",
-    "UNO404": "KEPT.append(socket.socket())",
-}
-
-
-@pytest.mark.parametrize("clock", ["virtual", "real"])
-@pytest.mark.parametrize("rule", LEAKS)
-def test_a_test_that_leaks_fails(project: Any, rule: str, clock: str) -> None:
-    result = project.run(
-        f"""{PRELUDE}
-    @uno(clock="{clock}")
-    async def test_leaks():
-        {LEAKS[rule]}
-    @uno
-    async def test_innocent(): pass
-    """
-    )
-    assert project.outcomes(result) == {"failed": 1, "passed": 1}
-    result.stdout.fnmatch_lines([f"{rule} *", "*created*in test_leaks"])
-
-
-@pytest.mark.parametrize("scope", ["function", "class", "module", "session"])
-@pytest.mark.parametrize("rule", LEAKS)
-def test_a_fixture_that_leaks_is_blamed(project: Any, rule: str, scope: str) -> None:
-    result = project.run(
-        f"""{PRELUDE}
-    @pytest.fixture(scope="{scope}")
-    async def hub():
-        {LEAKS[rule]}
-        yield
-    @uno
-    class TestHub:
-        async def test_first(self, hub): pass
-        async def test_last(self, hub): pass
-    """
-    )
-    errors = 2 if scope == "function" else 1
-    assert project.outcomes(result) == {"passed": 2, "errors": errors}
-    result.stdout.fnmatch_lines([f"{rule} *", "*created*in hub", f"*owner*fixture 'hub' ({scope}, *"])
-
-
-@pytest.mark.parametrize("scope", ["function", "class", "module", "session"])
-@pytest.mark.parametrize("rule", ["UNO403", "UNO404"])
-def test_a_sync_fixture_that_leaks_is_blamed(project: Any, rule: str, scope: str) -> None:
-    result = project.run(
-        f"""{PRELUDE}
-    @pytest.fixture(scope="{scope}")
-    def hub():
-        {LEAKS[rule]}
-        yield
-    @uno
-    async def test_only(hub): pass
-    """
-    )
-    assert project.outcomes(result) == {"passed": 1, "errors": 1}
-    result.stdout.fnmatch_lines([f"{rule} *", "*created*in hub", f"*owner*fixture 'hub' ({scope}, *"])
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="asyncio's selector loop has no processes there")
 def test_fixtures_that_clean_up_are_silent(project: Any) -> None:
     result = project.run(
-        f"""{PRELUDE}
+        f"""{CONNECTIONS.prelude}
     async def echo(reader, writer):
         while data := await reader.read(100):
             writer.write(data)
@@ -130,20 +61,3 @@ def test_fixtures_that_clean_up_are_silent(project: Any) -> None:
     """
     )
     assert project.outcomes(result) == {"passed": 3}
-
-
-def test_findings_are_the_same_in_each_run(project: Any) -> None:
-    tests = "".join(
-        f"""
-    @uno
-    async def test_{rule}():
-        {leak}
-    """
-        for rule, leak in LEAKS.items()
-    )
-    reports: list[str] = []
-    for _ in range(2):
-        project.run(PRELUDE + tests, "--uno-report", "json:report.json")
-        reports.append(project.pytester.path.joinpath("report.json").read_text(encoding="utf-8"))
-    assert sorted(leak["rule"] for leak in json.loads(reports[0])["leaks"]) == list(LEAKS)
-    assert reports[0] == reports[1]
