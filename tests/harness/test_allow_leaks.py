@@ -107,6 +107,7 @@ def test_for_wider_fixtures_only_the_ini_file_counts(project: Any) -> None:
     source = """
     @pytest.fixture(scope="module")
     async def wide():
+        yield
         asyncio.create_task(asyncio.Event().wait(), name="left")
 
     @pytest.mark.uno_async(allow_leaks="UNO101")
