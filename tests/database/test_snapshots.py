@@ -11,7 +11,7 @@ from typing import Any
 import aiosqlite
 import pytest
 import pytest_asyncio
-from sqlalchemy import insert, select, text
+from sqlalchemy import insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.pool import NullPool
@@ -262,6 +262,32 @@ async def test_the_copies_are_gone_at_the_end(
     await template.close()
     if database.is_sqlite:
         assert not any(Path(place).parent.exists() for place in places)
+
+
+async def test_for_update_has_one_winner(postgres: Database) -> None:
+    engine = postgres.absent_engine()
+    template = make_template([engine], postgres.settings(metadata="tests.database.shop_schema:metadata"))
+    template.install()
+    winners: list[int] = []
+
+    async def take(number: int) -> None:
+        async with AsyncSession(engine) as session, session.begin():
+            jobs = select(items.c.id).where(items.c.name == "job").with_for_update()
+            job = (await session.execute(jobs)).scalars().first()
+            if job is not None:
+                await session.execute(
+                    update(items).where(items.c.id == job).values(name=f"taken by {number}")
+                )
+                winners.append(number)
+
+    async with snapshot(template) as sandbox:
+        await add(engine, "job")
+        await asyncio.gather(*(take(number) for number in range(4)))
+        assert len(winners) == 1
+        assert await names(engine) == [f"taken by {winners[0]}"]
+        assert [record.writes for record in sandbox.commits] == [1, 1]
+    await template.close()
+    await engine.dispose()
 
 
 @pytest.mark.parametrize("steps", range(10))

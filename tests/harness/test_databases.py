@@ -244,7 +244,10 @@ def test_an_escape_fails_its_test_and_no_other(shop: Any) -> None:
     result.stdout.fnmatch_lines(["*SandboxEscapeError*"])
 
 
-def test_sqlite_follows_the_wall_clock_of_the_test(shop: Any) -> None:
+@pytest.mark.parametrize("url", ["sqlite+aiosqlite:///production.db", "sqlite+aiosqlite://"])
+@pytest.mark.parametrize("mode", ["rollback", "snapshot"])
+def test_sqlite_follows_the_wall_clock_of_the_test(shop: Any, url: str, mode: str) -> None:
+    shop.file("app.py", APP.replace("sqlite+aiosqlite:///production.db", url))
     result = shop.run(
         """
     import app
@@ -269,7 +272,8 @@ def test_sqlite_follows_the_wall_clock_of_the_test(shop: Any) -> None:
         from datetime import datetime, UTC
         now = await uno_session.scalar(text("SELECT current_timestamp"))
         assert abs((datetime.now(UTC) - datetime.fromisoformat(now + "+00:00")).total_seconds()) < 3600
-    """
+    """,
+        f"--uno-db-mode={mode}",
     )
     assert shop.outcomes(result) == {"passed": 2}
 
