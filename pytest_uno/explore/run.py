@@ -34,6 +34,8 @@ class Surroundings:
         before: awaited before the scenario, in the scenario's context, so that it may set context variables.
         after: awaited after the scenario, with its exception or None; what it raises becomes the failure of the schedule,
             unless the scenario has failed by itself. Tasks that the scenario has left are still running.
+        finished: called with the loop and the exception or None after that, while the loop does not run and the tasks
+            that the scenario has left are still there; what it raises is taken like that of `after`.
         closing: called with the loop after every task has ended, right before it is closed; what it raises is taken like
             that of `after`.
         passes_through: says of an exception that it is no failure, and is to be raised out of the exploration at once.
@@ -42,6 +44,7 @@ class Surroundings:
     opened: Callable[[ScheduleLoop], object] | None = None
     before: Callable[[], Awaitable[object]] | None = None
     after: Callable[[BaseException | None], Awaitable[object]] | None = None
+    finished: Callable[[ScheduleLoop, BaseException | None], object] | None = None
     closing: Callable[[ScheduleLoop], object] | None = None
     passes_through: Callable[[BaseException], bool] | None = None
 
@@ -125,6 +128,11 @@ def run_schedule(
             try:
                 task = loop.create_task(_await(lambda: after(scenario_error)), context=context)
                 loop.run_until_complete(task)
+            except BaseException as caught:
+                error = error or caught
+        if surroundings.finished is not None:
+            try:
+                surroundings.finished(loop, error)
             except BaseException as caught:
                 error = error or caught
         _end_tasks(loop)
