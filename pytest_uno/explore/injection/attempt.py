@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -87,10 +88,18 @@ async def attempt(
         await _tear_down(result, operation, world)
         if result is None or result.problems or result.remains:
             await reap(tasks.left())
+            _let_go(result, tasks)
             for oracle in oracles:
                 oracle.dispose()
     assert result is not None, "the block has raised otherwise"
     return result
+
+
+def _let_go(result: Attempt | None, tasks: OwnTasks) -> None:
+    """Let go of the operation's frames, whose locals would keep lost connections until the whole test is over."""
+    tasks.forget()
+    if result is not None and result.error is not None:
+        traceback.clear_frames(result.error.__traceback__)
 
 
 def _oracles() -> Sequence[OracleFactory]:

@@ -61,6 +61,11 @@ class OwnTasks:
         own = filter(self._is_own, asyncio.all_tasks()) if _TELLS_CONTEXT else iter(self._seen)
         return sorted((task for task in own if task is not self._task and not task.done()), key=_name_of)
 
+    def forget(self) -> None:
+        """Let go of the tasks, and of what they have raised."""
+        self._seen.clear()
+        self._task = None
+
     def _is_own(self, task: AnyTask) -> bool:
         context = task_context(task)
         return context is not None and context.get(_RUN) is self
