@@ -6,8 +6,9 @@ The first table: grouping and rendering the findings of a big, leaky suite, from
 seconds of CPU time are the best of three turns, memory is the peak of what Python allocates in a turn of its own.
 
 The second: clean tests in a whole pytest process each; reporting is the time within the hooks of the modules that
-gather, judge by the baseline and write, with what measuring it costs. Every report that is a file is written. Wall
-times both, of which a busy machine lengthens each by the same factor: a clock of CPU time costs more than a hook.
+gather, judge by the baseline and write, with what measuring it costs, as a share of the CPU time of the process. Every
+report that is a file is written. A hook that is called for each test is measured by the wall, for a clock of CPU time
+costs more than the hook, and its slowest calls are taken for average ones: another process has run in their midst.
 """
 
 from __future__ import annotations
@@ -45,20 +46,22 @@ import json
 import pathlib
 import time
 
-began_at = time.perf_counter()
 MODULES = ("collector", "baseline", "policy_report", "run_scope", "allowance_audit")
-spent = 0.0
+durations = {}
 wrapped = set()
 
 
 def counted(function):
+    calls = durations.setdefault(function.__qualname__, [])
+
     def call(*arguments):
-        global spent
-        began = time.perf_counter()
+        clock = time.thread_time if len(calls) < 100 else time.perf_counter
+        began = clock()
         try:
             return function(*arguments)
         finally:
-            spent += time.perf_counter() - began
+            calls.append(clock() - began)
+
     return call
 
 
@@ -82,7 +85,7 @@ def pytest_collection_finish(session):
 
 
 def pytest_unconfigure(config):
-    pathlib.Path("spent.json").write_text(json.dumps([spent, time.perf_counter() - began_at, len(wrapped)]))
+    pathlib.Path("spent.json").write_text(json.dumps([durations, time.process_time()]))
 """
 
 
@@ -186,10 +189,16 @@ def measure_share(head: str, test: str, tests: int) -> tuple[float, float]:
         missing = [file for file in files if not (folder / file.partition(":")[2]).exists()]
         if missing:
             raise SystemExit(f"not written: {missing}")
-        spent, total, hooks = json.loads((folder / "spent.json").read_text(encoding="utf-8"))
-    if not hooks:
+        durations, total = json.loads((folder / "spent.json").read_text(encoding="utf-8"))
+    if not any(len(calls) >= tests for calls in durations.values()):
         raise SystemExit("no hook of the reports was found: COUNTING names modules that are no more")
-    return spent, total
+    return sum(map(undisturbed_sum, durations.values())), total
+
+
+def undisturbed_sum(calls: list[float]) -> float:
+    """Add up what the calls of a hook took, the slowest hundredth of many at the average of the others."""
+    undisturbed = sorted(calls)[: len(calls) - len(calls) // 100]
+    return sum(undisturbed) / len(undisturbed) * len(calls) if calls else 0.0
 
 
 def compare_shares(tests: int) -> None:
@@ -198,7 +207,7 @@ def compare_shares(tests: int) -> None:
         spent, total = measure_share(head, test, tests)
         share = spent / total
         print(
-            f"{name:10} {total:6.2f} s, {spent * 1e3:7.1f} ms of reporting: {share:.2%}  "
+            f"{name:10} {total:6.2f} s of CPU, {spent * 1e3:7.1f} ms of reporting: {share:.2%}  "
             f"{'goal met' if share < MOST_SHARE else 'GOAL MISSED'}"
         )
 
@@ -207,7 +216,7 @@ def main(findings: int = 5_000, groups: int = 500, tests: int = 20_000) -> None:
     """Print the two tables."""
     print(f"{findings:,} findings in {groups:,} groups: under {MOST_SECONDS:g} s and {MOST_MEGABYTES} MB")
     compare_formats(findings, groups)
-    print(f"\n{tests:,} clean tests, every report written: under {MOST_SHARE:.0%} of the time")
+    print(f"\n{tests:,} clean tests, every report written: under {MOST_SHARE:.0%} of the CPU time")
     compare_shares(tests)
 
 
