@@ -17,14 +17,13 @@ from pytest_uno.core.errors import (
 )
 
 if TYPE_CHECKING:
-    from pytest_uno.database.records import OpenConnection, Statement, TransactionRecord
+    from pytest_uno.database.records import SandboxEnd, Statement, TransactionRecord
     from pytest_uno.database.sandbox.pool import BlockedPool, block, unblock
-    from pytest_uno.database.sandbox.rollback import RollbackSandbox, SandboxEnd
+    from pytest_uno.database.sandbox.rollback import RollbackSandbox
     from pytest_uno.database.uno_database import UnoDatabase
 
 __all__ = [
     "BlockedPool",
-    "OpenConnection",
     "RollbackSandbox",
     "SandboxConflict",
     "SandboxEnd",
@@ -41,9 +40,8 @@ __all__ = [
 
 _HOMES = {
     "BlockedPool": "sandbox.pool",
-    "OpenConnection": "records",
     "RollbackSandbox": "sandbox.rollback",
-    "SandboxEnd": "sandbox.rollback",
+    "SandboxEnd": "records",
     "Statement": "records",
     "TransactionRecord": "records",
     "UnoDatabase": "uno_database",

@@ -15,10 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
 from pytest_uno.database.callers import calling_task
-from pytest_uno.database.records import OpenConnection
 from pytest_uno.database.sandbox.checkout import Checkout, SentStatement
 from pytest_uno.database.sandbox.journal import Journal
-from pytest_uno.database.sqlalchemy_internals import invalidate_taken, was_given_up
+from pytest_uno.database.sqlalchemy_internals import invalidate_taken
 from pytest_uno.database.statements import StatementKind, parse_statement
 
 __all__ = ["ObservedConnections"]
@@ -70,19 +69,6 @@ class ObservedConnections:
         """Note the commits that are over: whoever asks for transactions has seen them return."""
         for key in list(self._committing):
             self._end_commit(key)
-
-    def open_connections(self) -> tuple[OpenConnection, ...]:
-        """Return what is taken from the pools."""
-        return tuple(
-            OpenConnection(
-                self._journal.frames.resolve(checkout.site),
-                checkout.task_name,
-                bool(checkout.statements) and key not in self._committing,
-                was_given_up(checkout.record),
-                checkout.number,
-            )
-            for key, checkout in self._out.items()
-        )
 
     def invalidate_open(self) -> None:
         """Close what is taken from the pools at once; must be called in a greenlet."""

@@ -1,13 +1,14 @@
-"""What happened in a sandbox, as plain data: statements, transactions, connections that were left open."""
+"""What happened in a sandbox, as plain data: statements, transactions, what its end has shown."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from pytest_uno.core.errors import SandboxEscapeError
 from pytest_uno.leaks.model import Frame
 
-__all__ = ["OpenConnection", "Outcome", "Statement", "TransactionRecord"]
+__all__ = ["Outcome", "SandboxEnd", "Statement", "TransactionRecord"]
 
 Outcome: TypeAlias = Literal["commit", "rollback", "failed", "terminate"]
 """How a transaction ended; "failed" is a commit that the database refused, "terminate" a connection that was given up
@@ -71,22 +72,14 @@ class TransactionRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenConnection:
-    """A connection that was still taken from the pool when the test ended.
+class SandboxEnd:
+    """What the end of a sandbox has shown.
 
     Attributes:
-        site: the line of the user's code that took it.
-        task: the name of the task that used it last.
-        in_transaction: statements had been run since the last commit or rollback.
-        collected: the garbage collector has taken it: nobody can close it any more.
-        connection: its number, from 1 in each test.
+        escape: set if the test has ended the outer transaction, so that what it wrote may have stayed.
     """
 
-    site: Frame | None
-    task: str
-    in_transaction: bool
-    collected: bool
-    connection: int
+    escape: SandboxEscapeError | None
 
 
 def show_place(site: Frame | None) -> str:

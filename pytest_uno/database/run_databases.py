@@ -7,7 +7,6 @@ the database that the next test begins with. Nothing is opened before a test ope
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
@@ -17,6 +16,7 @@ from pytest_uno.database.embedded import make_embedded_engine
 from pytest_uno.database.frozen_time import FrozenTime
 from pytest_uno.database.kept_connections import KeptConnections
 from pytest_uno.database.loading import load_engine
+from pytest_uno.database.records import SandboxEnd
 from pytest_uno.database.sandbox.pool import block, unblock
 from pytest_uno.database.sandbox.rollback import RollbackSandbox
 from pytest_uno.database.settings import DatabaseSettings
@@ -26,20 +26,8 @@ from pytest_uno.database.uno_database import UnoDatabase
 
 if TYPE_CHECKING:
     from pytest_uno.clock import VirtualClock
-    from pytest_uno.core.errors import SandboxError
 
-__all__ = ["DatabaseEnd", "RunDatabases"]
-
-
-@dataclass(frozen=True, slots=True)
-class DatabaseEnd:
-    """What was found when a test's sandbox ended.
-
-    Attributes:
-        escape: the test has ended the sandbox's own transaction; the worker database was thrown away.
-    """
-
-    escape: SandboxError | None
+__all__ = ["RunDatabases"]
 
 
 class RunDatabases:
@@ -114,7 +102,7 @@ class RunDatabases:
         self._time.clock = clock
         return UnoDatabase(self.engines, mode, sandbox, self._session_factory)
 
-    async def end_test(self) -> DatabaseEnd:
+    async def end_test(self) -> SandboxEnd:
         """Undo what the test did, and block the engines; must be called in the loop of the test.
 
         Returns:
@@ -130,7 +118,7 @@ class RunDatabases:
         finally:
             self._time.clock = None
             self._block()
-        return DatabaseEnd(end.escape)
+        return end
 
     async def leave_loop(self) -> None:
         """Close the connections of the running loop, which is wider than a test and ends."""

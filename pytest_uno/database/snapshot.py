@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,10 +12,10 @@ from sqlalchemy.util import greenlet_spawn
 
 from pytest_uno.database.callers import follow_callers, forget_callers
 from pytest_uno.database.observed_connections import ObservedConnections
-from pytest_uno.database.records import Statement, TransactionRecord
+from pytest_uno.database.records import SandboxEnd, TransactionRecord
 from pytest_uno.database.sandbox.journal import Journal
+from pytest_uno.database.sandbox.observing import ObservingSandbox
 from pytest_uno.database.sandbox.pool import BlockedPool
-from pytest_uno.database.sandbox.rollback import SandboxEnd
 from pytest_uno.database.sqlalchemy_internals import creator_of, open_to_the_end, options_like
 from pytest_uno.database.templates.redirection import ConnectTarget
 from pytest_uno.database.templates.routing import dispose_pool
@@ -26,7 +25,7 @@ from pytest_uno.database.user_frames import UserFrames
 __all__ = ["SnapshotSandbox"]
 
 
-class SnapshotSandbox:
+class SnapshotSandbox(ObservingSandbox):
     """A private copy of the template, made when the test opens its first connection.
 
     Must be started, used and stopped in one event loop. One at a time for each template.
@@ -40,43 +39,18 @@ class SnapshotSandbox:
 
     def __init__(self, template: Template, *, root: Path | None = None) -> None:
         self._template = template
-        self._journal = Journal(UserFrames(root))
+        super().__init__(Journal(UserFrames(root)))
         self._observed = ObservedConnections(self._journal)
         self._replaced: list[tuple[AsyncEngine, Pool]] = []
         self._pools: list[Pool] = []
         self._copying: asyncio.Lock | None = None
         self._copy: ConnectTarget | None = None
 
-    # -- what was seen
     @property
     def transactions(self) -> tuple[TransactionRecord, ...]:
         """The transactions that have ended, in this order."""
         self._observed.settle()
-        return self._journal.transactions()
-
-    @property
-    def commits(self) -> tuple[TransactionRecord, ...]:
-        """The committed transactions that have written something."""
-        return tuple(one for one in self.transactions if one.outcome == "commit" and one.writes)
-
-    @property
-    def discarded(self) -> tuple[TransactionRecord, ...]:
-        """The transactions that have written something and were not committed."""
-        return tuple(one for one in self.transactions if one.outcome != "commit" and one.writes)
-
-    @property
-    def queries(self) -> tuple[Statement, ...]:
-        """The statements, without those that control transactions."""
-        return self._journal.queries()
-
-    @property
-    def on_statement(self) -> Callable[[Statement], None] | None:
-        """Called with each statement before it is sent; what it raises is raised where the statement was issued."""
-        return self._journal.on_statement
-
-    @on_statement.setter
-    def on_statement(self, callback: Callable[[Statement], None] | None) -> None:
-        self._journal.on_statement = callback
+        return super().transactions
 
     @property
     def is_open(self) -> bool:
@@ -100,10 +74,9 @@ class SnapshotSandbox:
         """Close every connection, throw the copy away and give the engines their pools back, whatever happens.
 
         Returns:
-            What the test has left; there is no way out of a copy.
+            Nothing: there is no way out of a copy.
         """
         self._observed.settle()
-        open_connections = self._observed.open_connections()
         for (engine, pool), own in zip(self._replaced, tuple(self._pools), strict=True):
             current = engine.sync_engine.pool
             if current is not own:
@@ -122,7 +95,7 @@ class SnapshotSandbox:
             copy, self._copy = self._copy, None
             if copy is not None:
                 await self._template.discard_copy(copy)
-        return SandboxEnd(None, open_connections)
+        return SandboxEnd(None)
 
     async def _find_copy(self) -> ConnectTarget:
         if self._copying is None:

@@ -31,7 +31,6 @@ __all__ = [
     "options_like",
     "put_first",
     "resets_with_commit",
-    "was_given_up",
 ]
 
 BEGUN_SESSION: type[Any] = _AsyncSessionContextManager
@@ -159,15 +158,6 @@ def put_first(dialect: Dialect, listener: Callable[..., Any]) -> None:
     listeners: Any = dialect.dispatch.do_connect
     assert listeners.listeners[-1] == listener
     listeners.listeners.rotate(1)
-
-
-def was_given_up(record: Any) -> bool:
-    """Say whether the garbage collector has taken what was taken with an entry, whose return nobody has seen.
-
-    Args:
-        record: the entry, of any pool.
-    """
-    return record.fairy_ref is None or is_abandoned(record)
 
 
 def invalidate_taken(record: Any) -> None:

@@ -36,6 +36,8 @@ class StatementKind(enum.Enum):
     NOTIFY = "notify"
     ISOLATION = "isolation"
     """It sets the isolation level, of the transaction or of all later ones."""
+    READ_ONLY = "read only"
+    """It begins or ends what the transactions of the core may only read in."""
     TWO_PHASE = "two-phase"
 
 
@@ -59,7 +61,15 @@ _EXCLUSIVE = frozenset(
         StatementKind.NOTIFY,
     }
 )
-_PLAIN = frozenset({StatementKind.READ, StatementKind.LOCK, StatementKind.WRITE, StatementKind.SESSION})
+_PLAIN = frozenset(
+    {
+        StatementKind.READ,
+        StatementKind.LOCK,
+        StatementKind.WRITE,
+        StatementKind.SESSION,
+        StatementKind.READ_ONLY,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +129,7 @@ _ISOLATION = re.compile(
     r"SET\s+(?:(?:LOCAL|SESSION|GLOBAL)\s+)?(?:SESSION\s+CHARACTERISTICS\s+AS\s+)?TRANSACTION\s+ISOLATION\b",
     re.IGNORECASE,
 )
+_READ_ONLY = re.compile(r"(?:PRAGMA\s+QUERY_ONLY|SET\s+TRANSACTION\s+READ\s+ONLY)\b", re.IGNORECASE)
 _ADVISORY = re.compile(r"\bpg_(?:try_)?advisory_|\bGET_LOCK\s*\(", re.IGNORECASE)
 _ANALYZE = re.compile(r"\bANALY[SZ]E\b", re.IGNORECASE)
 
@@ -190,6 +201,8 @@ def _kind_of(text: str, word: str) -> StatementKind:
         return StatementKind.BEGIN_WRITE if _WRITE_LOCK.match(text) else StatementKind.BEGIN
     if _ISOLATION.match(text):
         return StatementKind.ISOLATION
+    if _READ_ONLY.match(text):
+        return StatementKind.READ_ONLY
     if _PREPARED.match(text) or _PREPARE_TRANSACTION.match(text):
         return StatementKind.TWO_PHASE
     if word in ("ROLLBACK", "ABORT"):

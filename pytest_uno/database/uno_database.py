@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from pytest_uno.core.errors import SandboxError, compose_message
 from pytest_uno.database.query_limits import check_query_count, describe_queries
@@ -13,24 +13,9 @@ from pytest_uno.database.records import Statement, TransactionRecord
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-__all__ = ["Observed", "UnoDatabase"]
+    from pytest_uno.database.sandbox.observing import ObservingSandbox
 
-_READ_ONLY_SWITCHES = ("PRAGMA QUERY_ONLY", "SET TRANSACTION READ ONLY")
-"""What begins and ends a read-only transaction of the core."""
-
-
-class Observed(Protocol):
-    """What a sandbox tells of itself."""
-
-    @property
-    def transactions(self) -> Sequence[TransactionRecord]:
-        """The transactions that have ended, in order."""
-        ...
-
-    @property
-    def queries(self) -> Sequence[Statement]:
-        """The statements that were sent, in order."""
-        ...
+__all__ = ["UnoDatabase"]
 
 
 class UnoDatabase:
@@ -52,7 +37,7 @@ class UnoDatabase:
         self,
         engines: Sequence[AsyncEngine],
         mode: str,
-        sandbox: Observed,
+        sandbox: ObservingSandbox,
         session_factory: async_sessionmaker[AsyncSession],
     ) -> None:
         self.engines = tuple(engines)
@@ -76,21 +61,17 @@ class UnoDatabase:
     @property
     def commits(self) -> tuple[TransactionRecord, ...]:
         """The transactions that wrote something and were committed, in order."""
-        return tuple(record for record in self.transactions if record.outcome == "commit" and record.writes)
+        return tuple(self._sandbox.commits)
 
     @property
     def discarded(self) -> tuple[TransactionRecord, ...]:
         """The transactions that wrote something of which nothing stayed: a forgotten commit is among them."""
-        return tuple(record for record in self.transactions if record.outcome != "commit" and record.writes)
+        return tuple(self._sandbox.discarded)
 
     @property
     def queries(self) -> tuple[Statement, ...]:
         """Every statement that was sent so far, in order; without those that begin and end transactions."""
-        return tuple(
-            statement
-            for statement in self._sandbox.queries
-            if not statement.sql.upper().startswith(_READ_ONLY_SWITCHES)
-        )
+        return tuple(self._sandbox.queries)
 
     def describe_queries(self) -> str:
         """Return the statements as text: grouped, the most frequent first, each with the lines that issued it."""

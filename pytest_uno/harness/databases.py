@@ -17,7 +17,8 @@ from pytest_uno.core.errors import compose_message
 from pytest_uno.database.settings import DatabaseSettings
 
 if TYPE_CHECKING:
-    from pytest_uno.database.run_databases import DatabaseEnd, RunDatabases
+    from pytest_uno.database.records import SandboxEnd
+    from pytest_uno.database.run_databases import RunDatabases
     from pytest_uno.database.uno_database import UnoDatabase
     from pytest_uno.harness.run_state import TestRun
 
@@ -154,7 +155,7 @@ class TestDatabase:
         uno_db, self.uno_db = self.uno_db, None
         if uno_db is None:
             return None
-        end: DatabaseEnd = run(self._shared.get().end_test())
+        end: SandboxEnd = run(self._shared.get().end_test())
         if end.escape is not None:
             return end.escape
         limit = self._test.options.max_queries

@@ -45,4 +45,4 @@ async def sandboxed(*engines: AsyncEngine, **options: Any) -> AsyncGenerator[Rol
     finally:
         end = await sandbox.stop()
     assert end.escape is None
-    assert end.open_connections == ()
+    assert not sandbox._out  # pyright: ignore[reportPrivateUsage]

@@ -12,7 +12,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from pytest_uno.database.run_databases import DatabaseEnd, RunDatabases
+from pytest_uno.database.records import SandboxEnd
+from pytest_uno.database.run_databases import RunDatabases
 from tests.database.databases import Database
 from tests.database.running import LOOPS, LoopFactory
 
@@ -42,7 +43,7 @@ class Suite:
         runner.run(self.databases.leave_loop())
         runner.close()
 
-    def run(self, body: Body, wider: asyncio.Runner | None = None) -> tuple[Any, DatabaseEnd]:
+    def run(self, body: Body, wider: asyncio.Runner | None = None) -> tuple[Any, SandboxEnd]:
         """Run one test; return its result, and what its end has shown."""
         runner = self.wider_loop() if wider is None else wider
         uno_db = self.databases.begin_test(
@@ -53,13 +54,13 @@ class Suite:
             wider_loop=None if wider is None else runner.get_loop(),
         )
 
-        async def test() -> tuple[Any, DatabaseEnd]:
+        async def test() -> tuple[Any, SandboxEnd]:
             try:
-                return await body(uno_db.engine), DatabaseEnd(None)
+                return await body(uno_db.engine), SandboxEnd(None)
             finally:
                 ends.append(await self.databases.end_test())
 
-        ends: list[DatabaseEnd] = []
+        ends: list[SandboxEnd] = []
         try:
             result, _ = runner.run(test())
         finally:
@@ -142,7 +143,7 @@ def test_a_connection_is_not_kept_that_knows_a_schema_which_was_undone(postgres_
         async def body(engine: AsyncEngine, columns: str = columns) -> list[Any]:
             return await make_table(engine, columns)
 
-        assert postgres_tests.run(body, wider) == ([], DatabaseEnd(None))
+        assert postgres_tests.run(body, wider) == ([], SandboxEnd(None))
     postgres_tests.end_wider_loop(wider)
 
 

@@ -8,14 +8,26 @@ import pytest
 
 from pytest_uno.database import SandboxError, Statement, TooManyQueriesError, TransactionRecord
 from pytest_uno.database.query_limits import check_query_count, describe_queries
+from pytest_uno.database.sandbox.journal import Journal
+from pytest_uno.database.sandbox.observing import ObservingSandbox
 from pytest_uno.database.uno_database import UnoDatabase
+from pytest_uno.database.user_frames import UserFrames
 from pytest_uno.leaks.model import Frame
 
 
-class _Sandbox:
+class _Sandbox(ObservingSandbox):
     def __init__(self) -> None:
-        self.transactions: list[TransactionRecord] = []
-        self.queries: list[Statement] = []
+        super().__init__(Journal(UserFrames()))
+        self.ended: list[TransactionRecord] = []
+        self.sent: list[Statement] = []
+
+    @property
+    def transactions(self) -> tuple[TransactionRecord, ...]:
+        return tuple(self.ended)
+
+    @property
+    def queries(self) -> tuple[Statement, ...]:
+        return tuple(self.sent)
 
 
 def _statement(sql: str, line: int | None = None) -> Statement:
@@ -61,14 +73,14 @@ def test_repeated_statements_have_a_likely_cause(repeats: bool) -> None:
 def test_a_block_counts_its_own_statements() -> None:
     sandbox = _Sandbox()
     database = _database(sandbox)
-    sandbox.queries.append(_statement("SELECT 0"))
+    sandbox.sent.append(_statement("SELECT 0"))
     with database.max_queries(1):
-        sandbox.queries.append(_statement("SELECT 1"))
+        sandbox.sent.append(_statement("SELECT 1"))
     with (
         pytest.raises(TooManyQueriesError, match="the block sent 1 statement, and may send 0"),
         database.max_queries(0),
     ):
-        sandbox.queries.append(_statement("SELECT 2"))
+        sandbox.sent.append(_statement("SELECT 2"))
     assert [statement.sql for statement in database.queries] == ["SELECT 0", "SELECT 1", "SELECT 2"]
     assert database.describe_queries().count(" x ") == 3
 
@@ -87,7 +99,7 @@ def test_transactions_that_wrote_are_told_from_each_other() -> None:
         return TransactionRecord(outcome, writes, (), (), "Task-1", None, 1)
 
     sandbox = _Sandbox()
-    sandbox.transactions = [
+    sandbox.ended = [
         record("commit", 1),
         record("commit", 0),
         record("rollback", 2),

@@ -127,12 +127,7 @@ def test_a_session_that_outlives_the_test_gets_a_clear_error(run: Run) -> None:
         session = AsyncSession(engine)
         session.add(Author(name="Ann"))
         await session.flush()
-        end = await sandbox.stop()
-        (left,) = end.open_connections
-        assert left.in_transaction
-        assert not left.collected
-        assert left.site is not None
-        assert left.site.code == "await session.flush()"
+        await sandbox.stop()
         with pytest.raises(SandboxError, match="after the test had ended: SELECT"):
             await session.scalars(select(Author))
         await session.close()
@@ -159,8 +154,7 @@ def test_a_background_task_that_still_works_gets_a_clear_error(run: Run) -> None
         stopping = asyncio.create_task(sandbox.stop())
         with pytest.raises(SandboxError, match="after the test had ended: a statement that waited"):
             await waiting
-        end = await stopping
-        assert len(end.open_connections) >= 1
+        await stopping
         with pytest.raises(SandboxError, match="after the test had ended: SELECT"):
             await holder.execute(select(Author))
         await holder.close()
@@ -206,7 +200,7 @@ def test_an_end_that_is_cancelled_comes_to_its_end(run: Run) -> None:
     run(main)
 
 
-def test_connections_that_the_collector_takes_are_told_and_rolled_back(run: Run) -> None:
+def test_connections_that_the_collector_takes_are_rolled_back(run: Run) -> None:
     async def main(engine: AsyncEngine) -> None:
         sandbox = RollbackSandbox([engine], wait=0.1)
         sandbox.start()
@@ -222,12 +216,7 @@ def test_connections_that_the_collector_takes_are_told_and_rolled_back(run: Run)
             gc.collect()
         assert await names(engine) == []
         assert [record.outcome for record in sandbox.discarded] == ["terminate"]
-        end = await sandbox.stop()
-        (left,) = end.open_connections
-        assert left.collected
-        assert left.site is not None
-        assert left.site.code == "connection = await engine.connect()"
-        assert end.escape is None
+        assert (await sandbox.stop()).escape is None
         assert await names(engine) == []
 
     run(main)
@@ -243,8 +232,7 @@ def test_connections_collected_at_the_very_end(run: Run) -> None:
             warnings.simplefilter("ignore", SAWarning)
             del connection
             gc.collect()
-        end = await sandbox.stop()
-        assert [left.collected for left in end.open_connections] == [True]
+        await sandbox.stop()
         assert [record.outcome for record in sandbox.discarded] == ["terminate"]
         assert await names(engine) == []
 

@@ -73,7 +73,7 @@ class _World:
         if self.sandbox is not None:
             end = await self.sandbox.stop()
             assert end.escape is None
-            assert end.open_connections == ()
+            assert not self.sandbox._out
         await self.engine.dispose()
         return rows
 

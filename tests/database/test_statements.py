@@ -37,7 +37,7 @@ from pytest_uno.database.statements import StatementKind, parse_statement
         ("PRAGMA foreign_keys", StatementKind.SESSION),
         ("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", StatementKind.ISOLATION),
         ("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE", StatementKind.ISOLATION),
-        ("SET TRANSACTION READ ONLY", StatementKind.SESSION),
+        ("SET TRANSACTION READ ONLY", StatementKind.READ_ONLY),
         ("SAVEPOINT a", StatementKind.SAVEPOINT),
         ("RELEASE SAVEPOINT a", StatementKind.RELEASE),
         ("ROLLBACK TO SAVEPOINT a", StatementKind.ROLLBACK_TO),
@@ -113,3 +113,9 @@ def test_what_is_not_plain() -> None:
 )
 def test_what_does_not_wait_for_a_lock(sql: str, waits_not: bool) -> None:
     assert parse_statement(sql).waits_not is waits_not
+
+
+@pytest.mark.parametrize("sql", ["PRAGMA query_only = ON", "SET TRANSACTION  READ ONLY"])
+def test_what_makes_a_transaction_read_only_is_no_query(sql: str) -> None:
+    parsed = parse_statement(sql)
+    assert (parsed.kind, parsed.is_query, parsed.is_plain) == (StatementKind.READ_ONLY, False, True)

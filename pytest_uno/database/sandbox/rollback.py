@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,34 +17,22 @@ from pytest_uno.database.callers import follow_callers, forget_callers
 from pytest_uno.database.dialects.base import failed_end_error
 from pytest_uno.database.dialects.choice import choose_dialect
 from pytest_uno.database.own_work import own_work
-from pytest_uno.database.records import OpenConnection, Statement, TransactionRecord
+from pytest_uno.database.records import SandboxEnd
 from pytest_uno.database.sandbox.admission import Admission
 from pytest_uno.database.sandbox.checkout import Checkout
 from pytest_uno.database.sandbox.facade import MySQLSandboxConnection, SandboxConnection
 from pytest_uno.database.sandbox.journal import Journal
 from pytest_uno.database.sandbox.limits import late_error, loop_error
+from pytest_uno.database.sandbox.observing import ObservingSandbox
 from pytest_uno.database.sandbox.pool import BlockedPool, SandboxPool
 from pytest_uno.database.sandbox.wire import Wire
-from pytest_uno.database.sqlalchemy_internals import begins_in_autocommit, is_abandoned
+from pytest_uno.database.sqlalchemy_internals import begins_in_autocommit
 from pytest_uno.database.user_frames import UserFrames
 
-__all__ = ["RollbackSandbox", "SandboxEnd"]
+__all__ = ["RollbackSandbox"]
 
 
-@dataclass(frozen=True, slots=True)
-class SandboxEnd:
-    """What the end of a sandbox has shown.
-
-    Attributes:
-        escape: set if the test has ended the outer transaction, so that what it wrote may have stayed.
-        open_connections: what was still taken from the pool.
-    """
-
-    escape: SandboxEscapeError | None
-    open_connections: tuple[OpenConnection, ...]
-
-
-class RollbackSandbox:
+class RollbackSandbox(ObservingSandbox):
     """One connection and one outer transaction for everything that engines do in a test.
 
     Must be started, used and stopped in one event loop.
@@ -82,7 +69,7 @@ class RollbackSandbox:
         self._reset_sequences = reset_sequences
         self._keep_connection = keep_connection
         self._dialect = choose_dialect(engines[0].dialect)
-        self._journal = Journal(UserFrames(root))
+        super().__init__(Journal(UserFrames(root)))
         self._admission = Admission(conflict, wait, self._journal.frames)
         self._wire = Wire(self._dialect, self._admission, self._journal)
         self._starts_autocommit = begins_in_autocommit(engines[0].dialect)
@@ -96,36 +83,6 @@ class RollbackSandbox:
         self._source = source
         self._loop: asyncio.AbstractEventLoop | None = None
         self._fairy: Any = None
-
-    # -- what was seen
-    @property
-    def transactions(self) -> tuple[TransactionRecord, ...]:
-        """The transactions that have ended, in this order."""
-        return self._journal.transactions()
-
-    @property
-    def commits(self) -> tuple[TransactionRecord, ...]:
-        """The committed transactions that have written something."""
-        return tuple(one for one in self.transactions if one.outcome == "commit" and one.writes)
-
-    @property
-    def discarded(self) -> tuple[TransactionRecord, ...]:
-        """The transactions that have written something and were not committed."""
-        return tuple(one for one in self.transactions if one.outcome != "commit" and one.writes)
-
-    @property
-    def queries(self) -> tuple[Statement, ...]:
-        """The statements, without those that control transactions."""
-        return self._journal.queries()
-
-    @property
-    def on_statement(self) -> Callable[[Statement], None] | None:
-        """Called with each statement before it is sent; what it raises is raised where the statement was issued."""
-        return self._journal.on_statement
-
-    @on_statement.setter
-    def on_statement(self, callback: Callable[[Statement], None] | None) -> None:
-        self._journal.on_statement = callback
 
     @property
     def is_open(self) -> bool:
@@ -161,9 +118,8 @@ class RollbackSandbox:
         """Undo everything and give the engines their pools back, whatever happens.
 
         Returns:
-            What the test has left.
+            What was found.
         """
-        open_connections = self._open_connections()
         self._wire.is_closed = True
         self._wire.note_orphans()
         self._admission.refuse_all(late_error("a statement that waited for its turn"))
@@ -175,26 +131,12 @@ class RollbackSandbox:
         escape = None
         if self._fairy is not None:
             escape = await await_uninterrupted(greenlet_spawn(self._close))
-        return SandboxEnd(escape, open_connections)
+        return SandboxEnd(escape)
 
     def _put_back(self) -> None:
         for engine, pool in self._replaced:
             engine.sync_engine.pool = pool
         self._replaced.clear()
-
-    def _open_connections(self) -> tuple[OpenConnection, ...]:
-        found = [(checkout, is_abandoned(checkout.record)) for checkout in self._out.values()]
-        found += [(checkout, True) for checkout in self._wire.collected]
-        return tuple(
-            OpenConnection(
-                self._journal.frames.resolve(checkout.site),
-                checkout.task_name,
-                bool(checkout.statements),
-                collected,
-                checkout.number,
-            )
-            for checkout, collected in sorted(found, key=lambda pair: pair[0].number)
-        )
 
     # -- in greenlets
     def _check_out(self) -> SandboxConnection:

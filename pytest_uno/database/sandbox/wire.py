@@ -49,7 +49,6 @@ class Wire:
         real: SQLAlchemy's adapter of the real connection, once it is open.
         is_closed: the test has ended.
         escape: set once somebody is seen to have ended the outer transaction.
-        collected: checkouts that the garbage collector has taken.
         has_named_levels: the driver's level for autocommit is a name, not None.
     """
 
@@ -57,7 +56,6 @@ class Wire:
         self.real: Any = None
         self.is_closed = False
         self.escape: SandboxEscapeError | None = None
-        self.collected: list[Checkout] = []
         self.has_named_levels = dialect.has_named_levels
         self._orphans: list[Checkout] = []
         self._dialect = dialect
@@ -293,7 +291,6 @@ class Wire:
         Args:
             checkout: whose it was; once only.
         """
-        self.collected.append(checkout)
         if not self.is_closed:
             self._orphans.append(checkout)
             checkout.is_exclusive = False  # it gives way to the next one, and
