@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_uno.leaks.allowances import (
@@ -132,6 +132,7 @@ def test_brackets_of_a_test_stand_for_themselves() -> None:
 TEXT = st.text(st.characters(exclude_characters=":\\*?", exclude_categories=["Z", "C"]), min_size=1)
 
 
+@settings(deadline=None)
 @given(TEXT.filter(lambda text: not text.isdigit()), TEXT.filter(lambda text: not text.isdigit()))
 def test_a_place_covers_itself_and_is_read_as_it_is_written(file: str, function: str) -> None:
     allowance = Allowance("UNO101", file, function, "why")

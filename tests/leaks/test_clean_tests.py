@@ -7,20 +7,16 @@ import contextlib
 import gc
 import sys
 import warnings
-from collections.abc import Callable, Coroutine
 from typing import Any
 from unittest.mock import AsyncMock
 
 import pytest
 
-Test = Callable[[], Coroutine[Any, Any, object]]
+from tests.leaks.examples import Test, listed_in
 
-CLEAN: list[Test] = []
+CLEAN: list[Any] = []
 
-
-def clean(test: Test) -> Test:
-    CLEAN.append(test)
-    return test
+clean = listed_in(CLEAN)
 
 
 async def work(delay: float = 0) -> float:

@@ -13,6 +13,7 @@ from pytest_uno.core.resource_observer import set_resource_observer
 from pytest_uno.leaks.detection import LeakDetection
 from pytest_uno.leaks.hook_table import replace_attribute
 from pytest_uno.leaks.owners import Owner
+from tests.leaks.examples import nothing
 
 
 def state() -> tuple[Any, ...]:
@@ -265,6 +266,3 @@ def test_of_two_detections_the_inner_one_decides(bench: Any) -> None:
     assert inner.compare(snapshot, bench.loop, loop_ends=True) == []
     inner.remove()
     assert bench.detection.drain() == []
-
-
-async def nothing() -> None: ...

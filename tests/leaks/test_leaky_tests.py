@@ -11,18 +11,12 @@ from typing import Any
 
 import pytest
 
-Test = Callable[[], Coroutine[Any, Any, object]]
+from tests.leaks.examples import Test, listed_with
 
 LEAKY: list[Any] = []
 KEPT: list[object] = []
 
-
-def leaks(rule: str, target: str) -> Callable[[Test], Test]:
-    def register(test: Test) -> Test:
-        LEAKY.append(pytest.param(test, rule, target, id=test.__name__))
-        return test
-
-    return register
+leaks = listed_with(LEAKY)
 
 
 async def work(delay: float = 0) -> float:

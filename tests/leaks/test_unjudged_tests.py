@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_uno.leaks.owners import Owner
+from tests.leaks.examples import nothing
 
 
 @pytest.fixture(autouse=True)
@@ -19,9 +20,6 @@ def _collected() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
-
-
-async def nothing() -> None: ...
 
 
 async def forever() -> None:

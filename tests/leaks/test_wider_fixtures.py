@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_uno.leaks.owners import OWNER, Owner
+from tests.leaks.examples import nothing
 
 
 async def forever() -> None:
@@ -17,9 +18,6 @@ async def forever() -> None:
 
 async def boom() -> None:
     raise RuntimeError("boom")
-
-
-async def nothing() -> None: ...
 
 
 def hub() -> Owner:

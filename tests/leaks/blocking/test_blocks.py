@@ -20,6 +20,7 @@ from pytest_uno.leaks.blocking.blocked_loop import BlockedLoop
 from pytest_uno.leaks.detection import LeakDetection
 from pytest_uno.leaks.model import Finding
 from pytest_uno.leaks.owners import OWNER, Owner
+from tests.leaks.examples import LineOf
 
 ROOT = Path(__file__).parents[3]
 HERE = Path(__file__).relative_to(ROOT).as_posix()
@@ -72,9 +73,6 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     yield bench
     bench.detection.remove()
     bench.loop.close()
-
-
-LineOf = Callable[[Callable[..., object], str], int]
 
 
 def test_a_test_that_blocks(bench: Bench, line_of: LineOf) -> None:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import pytest
 
 from pytest_uno.leaks.owners import Owner
-
-Test = Callable[[], Coroutine[Any, Any, object]]
-LineOf = Callable[[Callable[..., object], str], int]
+from tests.leaks.examples import LineOf, Test, nothing
 
 KEPT: list[Any] = []
 CLOSED: list[str] = []
@@ -26,9 +24,6 @@ async def ticks(number: int = 5) -> AsyncGenerator[int, None]:
     finally:
         await asyncio.sleep(0)
         CLOSED.append("ticks")
-
-
-async def nothing() -> None: ...
 
 
 async def forever() -> None:

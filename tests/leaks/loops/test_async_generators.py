@@ -3,32 +3,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import pytest
 
-from pytest_uno.clock import VirtualEventLoop
+from tests.leaks.examples import LineOf, Test, listed_in, nothing, on_both_loops
 
-Test = Callable[[], Coroutine[Any, Any, object]]
-LineOf = Callable[[Callable[..., object], str], int]
-
-LEAKY: list[Test] = []
-CLEAN: list[Test] = []
+LEAKY: list[Any] = []
+CLEAN: list[Any] = []
 KEPT: list[Any] = []
 CLOSED: list[str] = []
 
-on_both_loops = pytest.mark.parametrize("bench", [asyncio.new_event_loop, VirtualEventLoop], indirect=True)
-
-
-def leaks(test: Test) -> Test:
-    LEAKY.append(test)
-    return test
-
-
-def clean(test: Test) -> Test:
-    CLEAN.append(test)
-    return test
+leaks = listed_in(LEAKY)
+clean = listed_in(CLEAN)
 
 
 async def ticks(number: int = 5) -> AsyncGenerator[int, None]:
@@ -322,9 +310,6 @@ def test_a_look_alike_is_silent(bench: Any, test: Test) -> None:
     assert bench.run_test(test) == []
     KEPT.clear()
     assert bench.unhandled == []
-
-
-async def nothing() -> None: ...
 
 
 def test_the_innermost_frame_is_the_user_s(bench: Any, line_of: LineOf) -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import functools
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from pytest_uno.leaks.loops.callbacks import name_of_callback
-
-Test = Callable[[], Coroutine[Any, Any, object]]
+from tests.leaks.examples import Test
 
 KEPT: list[Any] = []
 

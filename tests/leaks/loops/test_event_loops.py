@@ -6,7 +6,7 @@ import gc
 import inspect
 import threading
 import warnings
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import anyio.from_thread
@@ -14,35 +14,21 @@ import pytest
 
 from pytest_uno.clock import VirtualEventLoop
 from pytest_uno.leaks.owners import Owner
+from tests.leaks.examples import LineOf, Test, listed_in, nothing, on_both_loops
 
-Test = Callable[[], Coroutine[Any, Any, object]]
-LineOf = Callable[[Callable[..., object], str], int]
-
-LEAKY: list[Test] = []
-CLEAN: list[Test] = []
+LEAKY: list[Any] = []
+CLEAN: list[Any] = []
 KEPT: list[Any] = []
 POOL = concurrent.futures.ThreadPoolExecutor(1)
 
-on_both_loops = pytest.mark.parametrize("bench", [asyncio.new_event_loop, VirtualEventLoop], indirect=True)
-
-
-def leaks(test: Test) -> Test:
-    LEAKY.append(test)
-    return test
-
-
-def clean(test: Test) -> Test:
-    CLEAN.append(test)
-    return test
+leaks = listed_in(LEAKY)
+clean = listed_in(CLEAN)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def pool() -> Iterator[None]:
     yield
     POOL.shutdown()
-
-
-async def nothing() -> None: ...
 
 
 def _ignore(*args: object) -> None: ...

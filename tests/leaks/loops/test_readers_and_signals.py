@@ -7,40 +7,25 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from pytest_uno.clock import VirtualEventLoop
 from pytest_uno.leaks.owners import Owner
-
-Test = Callable[[], Coroutine[Any, Any, object]]
-LineOf = Callable[[Callable[..., object], str], int]
+from tests.leaks.examples import LineOf, Test, listed_with, nothing
 
 LEAKY: list[Any] = []
 CLEAN: list[Any] = []
 PAIR: list[socket.socket] = []
 KEPT: list[Any] = []
 
+leaks = listed_with(LEAKY)
+clean = listed_with(CLEAN)
+
 on_both_loops = pytest.mark.parametrize("bench", [asyncio.SelectorEventLoop, VirtualEventLoop], indirect=True)
 unix_only = pytest.mark.skipif(sys.platform == "win32", reason="the loops of Windows take no signal handlers")
-
-
-def leaks(subject: str, *marks: pytest.MarkDecorator) -> Callable[[Test], Test]:
-    def register(test: Test) -> Test:
-        LEAKY.append(pytest.param(test, subject, id=test.__name__, marks=marks))
-        return test
-
-    return register
-
-
-def clean(*marks: pytest.MarkDecorator) -> Callable[[Test], Test]:
-    def register(test: Test) -> Test:
-        CLEAN.append(pytest.param(test, id=test.__name__, marks=marks))
-        return test
-
-    return register
 
 
 @pytest.fixture(autouse=True)
@@ -62,9 +47,6 @@ class Bell:
         asyncio.get_running_loop().add_reader(PAIR[0], self.ring)
 
     def ring(self) -> None: ...
-
-
-async def nothing() -> None: ...
 
 
 @leaks("reader that calls ready() was not removed")

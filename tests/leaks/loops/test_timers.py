@@ -6,35 +6,19 @@ import contextvars
 import functools
 import inspect
 import weakref
-from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
-from pytest_uno.clock import VirtualEventLoop
 from pytest_uno.leaks.owners import Owner
-
-Test = Callable[[], Coroutine[Any, Any, object]]
-LineOf = Callable[[Callable[..., object], str], int]
+from tests.leaks.examples import LineOf, Test, listed_in, listed_with, nothing, on_both_loops
 
 LEAKY: list[Any] = []
-CLEAN: list[Test] = []
+CLEAN: list[Any] = []
 KEPT: list[Any] = []
 
-on_both_loops = pytest.mark.parametrize("bench", [asyncio.new_event_loop, VirtualEventLoop], indirect=True)
-
-
-def leaks(target: str) -> Callable[[Test], Test]:
-    def register(test: Test) -> Test:
-        LEAKY.append(pytest.param(test, target, id=test.__name__))
-        return test
-
-    return register
-
-
-def clean(test: Test) -> Test:
-    CLEAN.append(test)
-    return test
+leaks = listed_with(LEAKY)
+clean = listed_in(CLEAN)
 
 
 def late() -> None: ...
@@ -45,9 +29,6 @@ class Session:
         self.handle = asyncio.get_running_loop().call_later(60, self.expire)
 
     def expire(self) -> None: ...
-
-
-async def nothing() -> None: ...
 
 
 @leaks("late")

@@ -7,7 +7,7 @@ import inspect
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
@@ -15,28 +15,16 @@ import aiohttp
 import httpx
 import pytest
 
-from pytest_uno.clock import VirtualEventLoop
 from pytest_uno.leaks.owners import Owner
+from tests.leaks.examples import LineOf, Test, listed_in, nothing, on_both_loops
 
-Test = Callable[[], Coroutine[Any, Any, object]]
-LineOf = Callable[[Callable[..., object], str], int]
-
-LEAKY: list[Test] = []
-CLEAN: list[Test] = []
+LEAKY: list[Any] = []
+CLEAN: list[Any] = []
 KEPT: list[Any] = []
 URL: list[str] = []
 
-on_both_loops = pytest.mark.parametrize("bench", [asyncio.new_event_loop, VirtualEventLoop], indirect=True)
-
-
-def leaks(test: Test) -> Test:
-    LEAKY.append(test)
-    return test
-
-
-def clean(test: Test) -> Test:
-    CLEAN.append(test)
-    return test
+leaks = listed_in(LEAKY)
+clean = listed_in(CLEAN)
 
 
 class Hello(http.server.BaseHTTPRequestHandler):
@@ -67,9 +55,6 @@ def server() -> Iterator[None]:
 def nothing_is_kept() -> Iterator[None]:
     yield
     KEPT.clear()
-
-
-async def nothing() -> None: ...
 
 
 def answer(request: httpx.Request) -> httpx.Response:

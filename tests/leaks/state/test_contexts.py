@@ -10,8 +10,8 @@ import pytest
 
 from pytest_uno.leaks.owners import OWNER, Owner
 from pytest_uno.leaks.state.variable_setters import find_setter
+from tests.leaks.examples import LineOf
 
-LineOf = Callable[[Callable[..., object], str], int]
 Fixture = Callable[[], Iterator[None]]
 
 TENANT: contextvars.ContextVar[Any] = contextvars.ContextVar("tenant")
@@ -29,9 +29,6 @@ def leaks(fixture: Fixture) -> Fixture:
 def clean(fixture: Fixture) -> Fixture:
     CLEAN.append(fixture)
     return fixture
-
-
-async def nothing() -> None: ...
 
 
 def in_fresh_context(test: Callable[..., None]) -> Callable[..., None]:

@@ -4,41 +4,26 @@ import asyncio
 import contextlib
 import gc
 import inspect
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from pytest_uno.clock import VirtualEventLoop
 from pytest_uno.leaks.owners import Owner
+from tests.leaks.examples import LineOf, Test, listed_in, nothing, on_both_loops
 
-Test = Callable[[], Coroutine[Any, Any, object]]
-LineOf = Callable[[Callable[..., object], str], int]
-
-LEAKY: list[Test] = []
-CLEAN: list[Test] = []
+LEAKY: list[Any] = []
+CLEAN: list[Any] = []
 KEPT: list[Any] = []
 
-on_both_loops = pytest.mark.parametrize("bench", [asyncio.new_event_loop, VirtualEventLoop], indirect=True)
-
-
-def leaks(test: Test) -> Test:
-    LEAKY.append(test)
-    return test
-
-
-def clean(test: Test) -> Test:
-    CLEAN.append(test)
-    return test
+leaks = listed_in(LEAKY)
+clean = listed_in(CLEAN)
 
 
 @pytest.fixture(autouse=True)
 def nothing_is_kept() -> Iterator[None]:
     yield
     KEPT.clear()
-
-
-async def nothing() -> None: ...
 
 
 def keep(thing: Any) -> Any:

@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import warnings
 from asyncio import set_event_loop_policy as older_reference  # pyright: ignore[reportDeprecated]
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,8 +16,7 @@ from pytest_uno.leaks.asyncio_internals import (
     put_policy_back,
 )
 from pytest_uno.leaks.owners import Owner
-
-LineOf = Callable[[Callable[..., object], str], int]
+from tests.leaks.examples import LineOf, nothing
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
@@ -36,9 +35,6 @@ def policy() -> Iterator[object]:
     before = event_loop_policy()
     yield before
     put_policy_back(before)
-
-
-async def nothing() -> None: ...
 
 
 async def changes() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from pytest_uno.core.resource_observer import notify_closed, notify_opened
 from pytest_uno.leaks.owners import Owner
+from tests.leaks.examples import nothing
 
 
 class Connection: ...
@@ -14,9 +15,6 @@ class Connection: ...
 
 class Slotted:
     __slots__ = ()
-
-
-async def nothing() -> None: ...
 
 
 def opener(*resources: object, close: bool = False) -> Any:

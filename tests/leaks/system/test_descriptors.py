@@ -10,39 +10,25 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pytest_uno.clock import VirtualEventLoop
 from pytest_uno.leaks.detection import LeakDetection
 from pytest_uno.leaks.owners import Owner
+from tests.leaks.examples import LineOf, Test, listed_in, listed_with, nothing, on_both_loops
 
-Test = Callable[[], Coroutine[Any, Any, object]]
-LineOf = Callable[[Callable[..., object], str], int]
-
-LEAKY: list[tuple[Test, str]] = []
-CLEAN: list[Test] = []
+LEAKY: list[Any] = []
+CLEAN: list[Any] = []
 KEPT: list[int] = []
 HERE = Path(__file__)
 
-on_both_loops = pytest.mark.parametrize("bench", [asyncio.new_event_loop, VirtualEventLoop], indirect=True)
+leaks = listed_with(LEAKY)
+clean = listed_in(CLEAN)
+
 needs_unix = pytest.mark.skipif(sys.platform == "win32", reason="of Unix")
-
-
-def leaks(subject: str) -> Callable[[Test], Test]:
-    def register(test: Test) -> Test:
-        LEAKY.append((test, subject))
-        return test
-
-    return register
-
-
-def clean(test: Test) -> Test:
-    CLEAN.append(test)
-    return test
 
 
 @pytest.fixture(autouse=True)
@@ -50,9 +36,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
     yield
     KEPT.clear()
-
-
-async def nothing() -> None: ...
 
 
 @leaks("descriptor of file 'test_descriptors.py' left open")
@@ -164,7 +147,7 @@ async def sockets_and_selectors_of_a_loop() -> None:
 
 
 @on_both_loops
-@pytest.mark.parametrize(("test", "subject"), LEAKY, ids=[test.__name__ for test, _ in LEAKY])
+@pytest.mark.parametrize(("test", "subject"), LEAKY)
 def test_a_leak_is_reported_once_and_closed(bench: Any, test: Test, subject: str, line_of: LineOf) -> None:
     (finding,) = bench.run_test(test, loop_ends=False)
     assert (finding.rule, finding.subject) == ("UNO406", subject)

@@ -10,37 +10,22 @@ import sys
 import threading
 import time
 import types
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import anyio.to_thread
 import pytest
 
-from pytest_uno.clock import VirtualEventLoop
 from pytest_uno.leaks.owners import Owner
+from tests.leaks.examples import LineOf, Test, listed_in, listed_with, nothing, on_both_loops
 
-Test = Callable[[], Coroutine[Any, Any, object]]
-LineOf = Callable[[Callable[..., object], str], int]
-
-LEAKY: list[tuple[Test, str]] = []
-CLEAN: list[Test] = []
+LEAKY: list[Any] = []
+CLEAN: list[Any] = []
 KEPT: list[Any] = []
 STOP = threading.Event()
 
-on_both_loops = pytest.mark.parametrize("bench", [asyncio.new_event_loop, VirtualEventLoop], indirect=True)
-
-
-def leaks(kind: str) -> Callable[[Test], Test]:
-    def register(test: Test) -> Test:
-        LEAKY.append((test, kind))
-        return test
-
-    return register
-
-
-def clean(test: Test) -> Test:
-    CLEAN.append(test)
-    return test
+leaks = listed_with(LEAKY)
+clean = listed_in(CLEAN)
 
 
 @pytest.fixture(autouse=True)
@@ -52,9 +37,6 @@ def stop() -> Iterator[None]:
             pool.shutdown()
     KEPT.clear()
     STOP.clear()
-
-
-async def nothing() -> None: ...
 
 
 @leaks("ThreadPoolExecutor")
@@ -157,7 +139,7 @@ async def pool_of_multiprocessing() -> None:
 
 
 @on_both_loops
-@pytest.mark.parametrize(("test", "kind"), LEAKY, ids=[test.__name__ for test, _ in LEAKY])
+@pytest.mark.parametrize(("test", "kind"), LEAKY)
 def test_a_leak_is_reported_once(bench: Any, test: Test, kind: str, line_of: LineOf) -> None:
     (finding,) = bench.run_test(test, loop_ends=False)
     assert (finding.rule, finding.subject) == ("UNO408", f"{kind} was not shut down")

@@ -19,38 +19,23 @@ import tempfile
 import threading
 import unittest.mock
 import warnings
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from pytest_uno.clock import VirtualEventLoop
 from pytest_uno.leaks.owners import Owner
+from tests.leaks.examples import LineOf, Test, listed_in, listed_with, nothing, on_both_loops
 
-Test = Callable[[], Coroutine[Any, Any, object]]
-LineOf = Callable[[Callable[..., object], str], int]
-
-LEAKY: list[tuple[Test, str]] = []
-CLEAN: list[Test] = []
+LEAKY: list[Any] = []
+CLEAN: list[Any] = []
 KEPT: list[Any] = []
 HERE = Path(__file__)
 
-on_both_loops = pytest.mark.parametrize("bench", [asyncio.new_event_loop, VirtualEventLoop], indirect=True)
-
-
-def leaks(subject: str) -> Callable[[Test], Test]:
-    def register(test: Test) -> Test:
-        LEAKY.append((test, subject))
-        return test
-
-    return register
-
-
-def clean(test: Test) -> Test:
-    CLEAN.append(test)
-    return test
+leaks = listed_with(LEAKY)
+clean = listed_in(CLEAN)
 
 
 @pytest.fixture(autouse=True)
@@ -61,9 +46,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         if hasattr(thing, "close"):
             thing.close()
     KEPT.clear()
-
-
-async def nothing() -> None: ...
 
 
 @leaks("file 'test_files.py' was not closed")
@@ -244,7 +226,7 @@ async def of_a_process_and_dropped() -> None:
 
 
 @on_both_loops
-@pytest.mark.parametrize(("test", "subject"), LEAKY, ids=[test.__name__ for test, _ in LEAKY])
+@pytest.mark.parametrize(("test", "subject"), LEAKY)
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 def test_a_leak_is_reported_once(bench: Any, test: Test, subject: str, line_of: LineOf) -> None:
     (finding,) = bench.run_test(test, loop_ends=False)

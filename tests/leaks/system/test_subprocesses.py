@@ -7,44 +7,26 @@ import os
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
-from pytest_uno.clock import VirtualEventLoop
 from pytest_uno.leaks.network.transport_internals import ASYNC_PROCESS
 from pytest_uno.leaks.owners import Owner
 from pytest_uno.leaks.system import subprocesses
-
-Test = Callable[[], Coroutine[Any, Any, object]]
-LineOf = Callable[[Callable[..., object], str], int]
+from tests.leaks.examples import LineOf, Test, listed_in, listed_with, nothing, on_both_loops
 
 LEAKY: list[Any] = []
-CLEAN: list[Test] = []
+CLEAN: list[Any] = []
 KEPT: list[Any] = []
 
+leaks = listed_with(LEAKY)
+clean = listed_in(CLEAN)
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="asyncio's selector loop has none there")
-on_both_loops = pytest.mark.parametrize("bench", [asyncio.new_event_loop, VirtualEventLoop], indirect=True)
 
 PIPE = subprocess.PIPE
 WAITS = ("sleep", "60")
-
-
-def leaks(program: str) -> Callable[[Test], Test]:
-    def register(test: Test) -> Test:
-        LEAKY.append(pytest.param(test, program, id=test.__name__))
-        return test
-
-    return register
-
-
-def clean(test: Test) -> Test:
-    CLEAN.append(test)
-    return test
-
-
-async def nothing() -> None: ...
 
 
 def is_alive(pid: int) -> bool:

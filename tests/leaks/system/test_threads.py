@@ -10,38 +10,23 @@ import sys
 import threading
 import time
 import types
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import aiosqlite
 import anyio.to_thread
 import pytest
 
-from pytest_uno.clock import VirtualEventLoop
 from pytest_uno.leaks.owners import OWNER, Owner
+from tests.leaks.examples import LineOf, Test, listed_in, listed_with, nothing, on_both_loops
 
-Test = Callable[[], Coroutine[Any, Any, object]]
-LineOf = Callable[[Callable[..., object], str], int]
-
-LEAKY: list[tuple[Test, str]] = []
-CLEAN: list[Test] = []
+LEAKY: list[Any] = []
+CLEAN: list[Any] = []
 KEPT: list[Any] = []
 STOP = threading.Event()
 
-on_both_loops = pytest.mark.parametrize("bench", [asyncio.new_event_loop, VirtualEventLoop], indirect=True)
-
-
-def leaks(subject: str) -> Callable[[Test], Test]:
-    def register(test: Test) -> Test:
-        LEAKY.append((test, subject))
-        return test
-
-    return register
-
-
-def clean(test: Test) -> Test:
-    CLEAN.append(test)
-    return test
+leaks = listed_with(LEAKY)
+clean = listed_in(CLEAN)
 
 
 @pytest.fixture(autouse=True)
@@ -54,9 +39,6 @@ def stop() -> Iterator[None]:
             thread.join(5)
     STOP.clear()
     KEPT.clear()
-
-
-async def nothing() -> None: ...
 
 
 def serve() -> None:
@@ -210,7 +192,7 @@ class class_of_bars: pass
 
 
 @on_both_loops
-@pytest.mark.parametrize(("test", "subject"), LEAKY, ids=[test.__name__ for test, _ in LEAKY])
+@pytest.mark.parametrize(("test", "subject"), LEAKY)
 def test_a_leak_is_reported_once(bench: Any, test: Test, subject: str, line_of: LineOf) -> None:
     (finding,) = bench.run_test(test, loop_ends=False)
     assert (finding.rule, finding.subject) == ("UNO407", subject)

@@ -16,11 +16,9 @@ from pytest_uno.leaks.owners import OWNER, Owner
 from pytest_uno.leaks.sites import Sites
 from pytest_uno.leaks.tasks import task_births
 from pytest_uno.leaks.tasks.task_births import TaskBirths, TaskWatch
+from tests.leaks.examples import nothing
 
 ROOT = Path(__file__).parents[3]
-
-
-async def nothing() -> None: ...
 
 
 async def forever() -> None:

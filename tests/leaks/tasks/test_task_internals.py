@@ -17,9 +17,7 @@ from pytest_uno.leaks.tasks.task_internals import (
     raced_by_wait_for,
     waited_for,
 )
-
-
-async def nothing() -> None: ...
+from tests.leaks.examples import nothing
 
 
 async def fail() -> None:

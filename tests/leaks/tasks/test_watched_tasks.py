@@ -13,11 +13,9 @@ import pytest
 
 from pytest_uno.leaks.owners import OWNER, Owner
 from pytest_uno.leaks.tasks.watched_tasks import WatchedTask
+from tests.leaks.examples import nothing
 
 since_312 = pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with 3.12")
-
-
-async def nothing() -> None: ...
 
 
 async def forever() -> None:
