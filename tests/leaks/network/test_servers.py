@@ -9,7 +9,6 @@ import socket
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -18,40 +17,18 @@ import aiohttp.web
 import pytest
 import uvicorn
 
-from pytest_uno.clock import VirtualEventLoop
 from pytest_uno.leaks.owners import OWNER, Owner
-
-Test = Callable[[], Coroutine[Any, Any, object]]
-LineOf = Callable[[Callable[..., object], str], int]
+from tests.leaks.examples import LineOf, Test, listed_in, listed_with, nothing, on_both_loops
+from tests.leaks.network.connections import answer
 
 LEAKY: list[Any] = []
-CLEAN: list[Test] = []
+CLEAN: list[Any] = []
 KEPT: list[Any] = []
 
-on_both_loops = pytest.mark.parametrize("bench", [asyncio.new_event_loop, VirtualEventLoop], indirect=True)
+leaks = listed_with(LEAKY)
+clean = listed_in(CLEAN)
+
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="asyncio has no unix sockets there")
-
-
-def leaks(*marks: Any) -> Callable[[Test], Test]:
-    def register(test: Test) -> Test:
-        LEAKY.append(pytest.param(test, id=test.__name__, marks=marks))
-        return test
-
-    return register
-
-
-def clean(test: Test) -> Test:
-    CLEAN.append(test)
-    return test
-
-
-async def nothing() -> None: ...
-
-
-async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(100):
-        writer.write(data)
-    writer.close()
 
 
 def port_of(server: asyncio.Server) -> int:

@@ -1,6 +1,7 @@
+"""Sockets that tests leave."""
+
 from __future__ import annotations
 
-import _thread
 import asyncio
 import gc
 import http.client
@@ -13,35 +14,18 @@ import socketserver
 import ssl
 import threading
 import warnings
-from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
-from pytest_uno.clock import VirtualEventLoop
-from pytest_uno.leaks.owners import Owner
-
-Test = Callable[[], Coroutine[Any, Any, object]]
-LineOf = Callable[[Callable[..., object], str], int]
+from tests.leaks.examples import LineOf, Test, listed_in, nothing, on_both_loops
 
 LEAKY: list[Any] = []
-CLEAN: list[Test] = []
+CLEAN: list[Any] = []
 KEPT: list[Any] = []
 
-on_both_loops = pytest.mark.parametrize("bench", [asyncio.new_event_loop, VirtualEventLoop], indirect=True)
-
-
-def leaks(test: Test) -> Test:
-    LEAKY.append(test)
-    return test
-
-
-def clean(test: Test) -> Test:
-    CLEAN.append(test)
-    return test
-
-
-async def nothing() -> None: ...
+leaks = listed_in(LEAKY)
+clean = listed_in(CLEAN)
 
 
 async def ignore(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None: ...
@@ -340,79 +324,6 @@ def test_sockets_of_one_line_are_one_finding_each(bench: Any) -> None:
     KEPT.clear()
 
 
-def test_the_socket_that_a_leaked_task_uses_goes_with_the_task(bench: Any) -> None:
-    fixture = Owner("fixture", "other end", "session")
-
-    async def make_pair() -> tuple[socket.socket, socket.socket]:
-        return socket.socketpair()
-
-    theirs = bench.run_as(fixture, make_pair)
-
-    async def receive() -> None:
-        sock = theirs[0].dup()
-        sock.setblocking(False)
-        await asyncio.get_running_loop().sock_recv(sock, 1)
-
-    async def test() -> None:
-        KEPT.append(asyncio.create_task(receive()))
-        await asyncio.sleep(0.01)
-
-    (finding,) = bench.run_test(test, loop_ends=False)
-    assert finding.rule == "UNO101"
-    KEPT.clear()
-    for sock in theirs:
-        sock.close()
-    assert bench.run_test(nothing) == []
-
-
-def test_a_socket_that_a_wider_fixture_holds_is_the_fixtures(bench: Any) -> None:
-    pool: list[socket.socket] = []
-    fixture = Owner("fixture", "pool", "session")
-    bench.detection.retain(fixture, pool)
-
-    async def test() -> None:
-        pool.append(socket.socket())
-
-    assert bench.run_test(test, loop_ends=False) == []
-    assert bench.run_test(nothing, loop_ends=False) == []
-    assert pool[0].fileno() >= 0
-    fixture.ended = True
-    (finding,) = bench.run_test(nothing)
-    assert (finding.rule, finding.owner.name) == ("UNO404", "pool")
-
-
-def test_the_socket_of_a_wider_fixture_survives_the_end_of_a_loop(bench: Any) -> None:
-    fixture = Owner("fixture", "hub", "session")
-    bench.run_as(fixture, kept)
-    assert bench.run_test(nothing, loop_ends=False) == []
-    assert bench.detection.judge_loop(bench.loop, default_owner=Owner("session", "")) == []
-    fixture.ended = True
-    bench.detection.release(fixture)
-    (finding,) = bench.detection.drain()
-    assert (finding.rule, finding.owner.name) == ("UNO404", "hub")
-    KEPT.clear()
-
-
-def test_what_a_library_opens_by_itself_is_its_own_affair(bench: Any) -> None:
-    library: dict[str, Any] = {"socket": socket}
-    code = compile("def connect():\n    kept.append(socket.socket())", "<frozen library>", "exec")
-    exec(code, library)
-    library["kept"] = KEPT
-
-    async def by_itself() -> None:
-        asyncio.get_running_loop().call_soon(library["connect"])
-        await asyncio.sleep(0)
-
-    async def for_the_user() -> None:
-        library["connect"]()
-
-    assert bench.run_test(by_itself) == []
-    KEPT.pop().close()
-    (finding,) = bench.run_test(for_the_user)
-    assert finding.created[0].function.endswith("for_the_user")
-    KEPT.clear()
-
-
 @pytest.mark.parametrize("name", ["__init__", "close", "detach"])
 def test_a_patched_method_looks_as_before(bench: Any, name: str) -> None:
     def shape() -> tuple[Any, ...]:
@@ -477,19 +388,3 @@ def test_a_socket_whose_warning_the_test_looks_for_is_acknowledged(bench: Any, a
             socket.socket()
 
     assert bench.run_test(test) == []
-
-
-def test_a_socket_of_a_bare_thread_is_the_tests(bench: Any) -> None:
-    done = threading.Event()
-
-    def work() -> None:
-        KEPT.append(socket.socket())
-        done.set()
-
-    async def test() -> None:
-        _thread.start_new_thread(work, ())
-        assert done.wait(30)
-
-    (finding,) = bench.run_test(test)
-    assert finding.rule == "UNO404"
-    KEPT.clear()
