@@ -8,13 +8,14 @@ seconds of CPU time are the best of three turns, memory is the peak of what Pyth
 The second: clean tests in a whole pytest process each; reporting is the time within the hooks of the modules that
 gather, judge by the baseline and write, with what measuring it costs, as a share of the CPU time of the process. Every
 report that is a file is written. A hook that is called for each test is measured by the wall, for a clock of CPU time
-costs more than the hook, and its slowest calls are taken for average ones: another process has run in their midst.
+costs more than the hook, and each call counts as the median: in the midst of the slow ones another process has run.
 """
 
 from __future__ import annotations
 
 import gc
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -196,9 +197,8 @@ def measure_share(head: str, test: str, tests: int) -> tuple[float, float]:
 
 
 def undisturbed_sum(calls: list[float]) -> float:
-    """Add up what the calls of a hook took, the slowest hundredth of many at the average of the others."""
-    undisturbed = sorted(calls)[: len(calls) - len(calls) // 100]
-    return sum(undisturbed) / len(undisturbed) * len(calls) if calls else 0.0
+    """Add up what the calls of a hook took; where there are many, each counts as the median."""
+    return statistics.median(calls) * len(calls) if len(calls) >= 1000 else sum(calls)
 
 
 def compare_shares(tests: int) -> None:
