@@ -13,7 +13,7 @@ import socket
 import struct
 import weakref
 from asyncio import selector_events
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 from pytest_uno.clock.real_time import monotonic
@@ -188,12 +188,16 @@ def _has_peer_in_process(sock: socket.socket) -> bool:
 class Connections:
     """The stream transports of one loop; must be used in the loop's thread.
 
+    Args:
+        answered: transports that do not hold the clock: what has come to them is kept back.
+
     Attributes:
         traffic: one number, the count of sends and receives on all of them.
         exchanges: the connections with the outside on which anything was said, as of the last look.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, answered: Collection[object] = ()) -> None:
+        self._answered = answered
         self.traffic = [0]
         self.last_outside_traffic = 0
         self.expects_reply = False
@@ -256,6 +260,8 @@ class Connections:
         unix_since = 0.0
         for transport in list(self._open):
             counter = transport.counter
+            if transport in self._answered:
+                continue
             if transport.is_within_process:  # nothing tells which two belong together: only the sum does
                 unix_in_flight += counter.sent - counter.received
                 if counter.sent and counter.sent_at is None:
@@ -264,6 +270,8 @@ class Connections:
                 continue
             partner = self.partner(transport)
             if partner is not None:
+                if partner in self._answered:
+                    continue
                 if partner.takes_bytes and (
                     counter.sent > partner.counter.received or transport.has_unsent_bytes
                 ):

@@ -7,7 +7,7 @@ import os
 import socket
 import types
 import weakref
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 from pytest_uno.clock.asyncio_internals import callbacks_of, socket_transport
@@ -60,7 +60,13 @@ class _Noted:
 class OutsideFutures:
     """The futures of one loop that count as outside work; must be used in the loop's thread."""
 
-    def __init__(self, connections: Connections, background: weakref.WeakSet[asyncio.Task[Any]]) -> None:
+    def __init__(
+        self,
+        connections: Connections,
+        background: weakref.WeakSet[asyncio.Task[Any]],
+        answered: Collection[object] = (),
+    ) -> None:
+        self._answered = answered
         self._connections = connections
         self._background = background
         self._outside: list[_Noted] = []
@@ -108,7 +114,10 @@ class OutsideFutures:
 
     def _matters(self, noted: _Noted) -> bool:
         """Say whether anybody but background tasks waits; an executor's work goes on without, and may be polled."""
-        callbacks = callbacks_of(noted.future())
+        future = noted.future()
+        if self._answered and (future in self._answered or noted.source in self._answered):
+            return False
+        callbacks = callbacks_of(future)
         if noted.is_from_thread:
             # asyncio's own, which passes a cancellation on to the thread.
             callbacks = [one for one in callbacks if getattr(one, "__name__", "") != "_call_check_cancel"]

@@ -60,12 +60,15 @@ class OutsideWork:
 
     Attributes:
         is_noted: a source beside the threads may have something; True until a look finds nothing.
+        answered: futures and transports to which something has come that is kept back by whoever runs the loop: they
+            do not hold the clock.
         holds: the reasons given to `clock.hold`, by the block that gave them.
         threads: the threads of the process.
     """
 
     def __init__(self, failure: RunFailure) -> None:
         self.is_noted = False
+        self.answered: set[object] = set()
         self.holds: dict[object, str] = {}
         self.threads = ForeignThreads()
         self._failure = failure
@@ -79,12 +82,12 @@ class OutsideWork:
     def connections(self) -> Connections:
         """The stream transports of the loop."""
         self.is_noted = True
-        return Connections()
+        return Connections(self.answered)
 
     @functools.cached_property
     def futures(self) -> OutsideFutures:
         """The futures that something outside the loop finishes."""
-        return OutsideFutures(self.connections, self.background)
+        return OutsideFutures(self.connections, self.background, self.answered)
 
     @functools.cached_property
     def datagrams(self) -> Datagrams:

@@ -25,7 +25,7 @@ GRACE = 0.2
 IN_TURN = 0.02
 """Real seconds for which a job is kept back so that the one before it can end."""
 
-_SLICE = 0.01
+_FIRST_SLICE, _LONGEST_SLICE = 0.001, 0.02
 """Real seconds between two looks at whether the threads wait for the loop."""
 
 _real_time = time.monotonic
@@ -134,6 +134,7 @@ class Jobs:
             seconds: real seconds; jobs that take longer stay in flight.
         """
         end: float | None = None
+        slice_ = _FIRST_SLICE
         while True:
             self._arrived.clear()
             missing = sum(not (job.is_answered or job.is_slow) for job in self.in_flight.values())
@@ -145,8 +146,9 @@ class Jobs:
             left = end - now
             if left <= 0:
                 return
-            if not self._arrived.wait(min(left, _SLICE)) and self._count_blocked() >= missing:
+            if not self._arrived.wait(min(left, slice_)) and self._count_blocked() >= missing:
                 return  # the threads wait for this loop
+            slice_ = min(2 * slice_, _LONGEST_SLICE)
 
     def settle(self) -> None:
         """Wait for the jobs in flight; those that do not end in time are slow from then on."""

@@ -32,12 +32,14 @@ class Operation:
         source: where it comes from, and comes in order; None for what has no order.
         handle: the callback that it brings.
         task: the task that waits, if it is known.
+        answers: the future or transport that it is for, where the clock knows of it.
         is_in_ready: it stands among the ready callbacks already (`sleep(0)`).
         passed: how often something else ran first although it was due.
         what: what it is, in words, for the trace.
     """
 
     __slots__ = (
+        "answers",
         "handle",
         "is_in_ready",
         "kind",
@@ -72,6 +74,7 @@ class Operation:
         self.handle = handle
         self.task = task
         self.what = what
+        self.answers: object = None
         self.is_in_ready = False
         self.passed = 0
 

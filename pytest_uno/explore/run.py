@@ -97,7 +97,6 @@ def run_schedule(
     """
     outcome = Outcome()
     loop = ScheduleLoop(settings)
-    context = contextvars.copy_context()
 
     def note_unhandled(_loop: asyncio.AbstractEventLoop, report: dict[str, Any]) -> None:
         outcome.unhandled.append(str(report.get("message")))
@@ -107,6 +106,7 @@ def run_schedule(
     try:
         if surroundings.opened is not None:
             surroundings.opened(loop)
+        context = contextvars.copy_context()  # with what has just been set
         try:
             if surroundings.before is not None:
                 loop.run_until_complete(loop.create_task(_await(surroundings.before), context=context))

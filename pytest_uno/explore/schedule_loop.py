@@ -25,7 +25,9 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import heapq
+import selectors
 import threading
+import time
 import types
 import weakref
 from asyncio import Handle
@@ -35,6 +37,7 @@ from typing import TYPE_CHECKING, Any, TypeVarTuple, Unpack, cast
 
 from pytest_uno.clock.budgets import Budgets
 from pytest_uno.clock.future_kinds import WORK
+from pytest_uno.clock.real_time import monotonic
 from pytest_uno.clock.virtual_loop import VirtualEventLoop
 from pytest_uno.explore.asyncio_internals import SLEEP_CALLBACK, ThreadHandle, is_deadline, is_step_of
 from pytest_uno.explore.completions import IO_LATENESS, PASSES, Completions
@@ -44,6 +47,7 @@ from pytest_uno.explore.operations import FIRE, GO, IO, SLEEP, YIELD, Operation
 from pytest_uno.explore.providers import submission_of
 
 if TYPE_CHECKING:
+    from pytest_uno.clock.selector import Events
     from pytest_uno.clock.timers import Timer
     from pytest_uno.explore.settings import Settings
     from pytest_uno.explore.strategies.base import Strategy
@@ -54,6 +58,9 @@ Ts = TypeVarTuple("Ts")
 
 _BUDGETS = Budgets(deadlock_grace=0.05, deadlock_patience=0.3, stall=10.0)
 """A hang is the symptom of many bugs, and met again and again while a schedule is shrunk."""
+
+_BETWEEN_LOOKS = 0.001
+"""Real seconds, while something is kept back that the selector would report at once."""
 
 _current_task = asyncio.current_task
 
@@ -84,6 +91,7 @@ class ScheduleLoop(VirtualEventLoop):
         "_lateness",
         "_pending",
         "_readiness",
+        "_select",
         "_settings",
         "_strategy",
         "deadlines_forced",
@@ -110,6 +118,8 @@ class ScheduleLoop(VirtualEventLoop):
         self.deadlines_forced = 0
         self.trail: Callable[[Operation, Operation | None], object] | None = None
         super().__init__(budgets=_BUDGETS)
+        self._select = self._virtual_selector.wait
+        self._virtual_selector.wait = self._wait_for_news
         self._jobs = Jobs(self.outside.threads.count_waiting_for_loop)
 
     # -- steering
@@ -241,6 +251,8 @@ class ScheduleLoop(VirtualEventLoop):
             name: str = getattr(callback, "__name__", "")
             one = self._begin(IO, handle, 0, (name, id(source)), None, _SOCKET_CALLBACKS.get(name, "socket"))
             self._readiness[id(handle)] = one
+            waits = owner if owner is not self else next(iter(cast("Any", handle)._args), None)
+            self._answer(one, waits)
 
     def _next_place(self) -> int:
         self._timers_made += 1  # one order for everything that is due at the same moment
@@ -264,6 +276,41 @@ class ScheduleLoop(VirtualEventLoop):
             IO, now, now + self._lateness, job.sequence, job.lane, job.source, letter.handle, job.task, job.what
         )
         self._completions.add(one)
+        self._answer(one, job.future)
+
+    def _answer(self, one: Operation, waits: object) -> None:
+        """Tell the clock that what has come for somebody does not hold it, however long it is kept back."""
+        if isinstance(waits, asyncio.Future | asyncio.Transport):
+            one.answers = waits
+            self.outside.answered.add(waits)
+
+    def _wait_for_news(self, seconds: float | None) -> Events:
+        """Wait for the descriptors, except those of which is known that they have something."""
+        events = self._select(seconds)
+        if not self._readiness or not events:
+            return events
+        end = None if seconds is None else monotonic() + seconds
+        while True:
+            news = [event for event in events if self._is_news(*event)]
+            if news or (end is not None and monotonic() >= end):
+                return news
+            time.sleep(_BETWEEN_LOOKS)
+            if self._jobs.box:
+                return []
+            events = self._select(0)
+
+    def _is_news(self, key: selectors.SelectorKey, mask: int) -> bool:
+        reader, writer = key.data
+        readiness = self._readiness
+        return (bool(mask & selectors.EVENT_READ) and id(reader) not in readiness) or (
+            bool(mask & selectors.EVENT_WRITE) and id(writer) not in readiness
+        )
+
+    def close(self) -> None:
+        """Close the loop, see `asyncio.loop.close`."""
+        super().close()
+        self._virtual_selector.wait = self._select
+        self.outside.answered.clear()
 
     # -- what comes
     def _run_once(self) -> None:
@@ -290,6 +337,7 @@ class ScheduleLoop(VirtualEventLoop):
         completions.prune(self._forget)
         now = self.time()
         undecided = sum(one.is_in_ready for one in pending)
+        has_looked = False
         while pending:
             options = completions.due(now)
             if len(ready) > undecided:
@@ -298,6 +346,10 @@ class ScheduleLoop(VirtualEventLoop):
                 if options[0].passed <= PASSES:
                     options.append(_GO)
             else:
+                if not has_looked and self._virtual_selector.may_have_events():
+                    has_looked = True  # the last look is older than the callbacks that ran since
+                    self._process_events(self._virtual_selector.wait(0))
+                    continue
                 options += self._later(now)
                 if not options:
                     break
@@ -358,6 +410,7 @@ class ScheduleLoop(VirtualEventLoop):
 
     def _bring(self, one: Operation) -> None:
         self._readiness.pop(id(one.handle), None)
+        self.outside.answered.discard(one.answers)
         if one.when > self.time():
             self._put_back(one)
         else:
@@ -374,6 +427,7 @@ class ScheduleLoop(VirtualEventLoop):
 
     def _forget(self, one: Operation) -> None:
         self._readiness.pop(id(one.handle), None)
+        self.outside.answered.discard(one.answers)
         if one.kind is YIELD and not one.is_in_ready and one.handle is not None and not one.handle.cancelled():
             self._ready.append(one.handle)
 
@@ -407,6 +461,7 @@ class ScheduleLoop(VirtualEventLoop):
     _timer_cancelled_count: int
     _read_from_self: Callable[[], object]
     _write_to_self: Callable[[], object]
+    _process_events: Callable[[Any], object]
 
 
 _SOCKET_CALLBACKS = {"_accept_connection": "a connection", "_write_ready": "room to write"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -145,6 +146,9 @@ def place_of(task: asyncio.Task[Any]) -> Place | None:
     Args:
         task: a suspended task.
     """
+    coroutine = task.get_coro()
+    if inspect.iscoroutine(coroutine) and inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
+        return None
     frames = waiting_frames(task)
     is_user = users_sites().is_user
     for code, line in frames:

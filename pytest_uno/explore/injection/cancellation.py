@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -24,9 +22,6 @@ _WORDS = {
     "wake": "cancelled when what it waited for was done, before it went on: the result was lost",
 }
 _BARE = "cancelled while it let others run"
-
-_WAIT_FOR_SWALLOWS = sys.version_info < (3, 12)
-"""`asyncio.wait_for` of 3.11 returns a result that has come, whoever cancels it."""
 
 
 async def assert_cancel_safe(
@@ -111,20 +106,14 @@ def _single_plans(baseline: Attempt, words: tuple[str, ...]) -> Iterable[Plan]:
 
 def _cancellation_problems(result: Attempt, baseline: Attempt) -> list[str]:
     """Return what has become of the cancellation itself."""
-    if result.stepped.was_cancelled_before:
-        return []  # it met another one, of a task group or a time-out: which of them counts is theirs to say
+    if result.stepped.is_excused:
+        return []  # it met the cancellation of a task group or a time-out: which of them counts is theirs to say
     if result.outcome == "raised":
         error = f"{type(result.error).__name__}: {result.error}".rstrip(": ")
         return [f"it raised {error} in place of the cancellation"]
-    if result.outcome == "returned" and result.cancelling > baseline.cancelling and not _is_wait_for(result):
+    if result.outcome == "returned" and result.cancelling > baseline.cancelling:
         return ["it has swallowed the cancellation: it returned normally"]
     return []
-
-
-def _is_wait_for(result: Attempt) -> bool:
-    lines = result.stepped.suspensions[-1].lines
-    is_wake = result.stepped.delivered[-1].moment == "wake"
-    return _WAIT_FOR_SWALLOWS and is_wake and bool(lines) and lines[0][0] is asyncio.wait_for.__code__
 
 
 def _failure(result: Attempt, problems: list[str]) -> InjectionFailure:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from pytest_uno.clock.await_chain import await_links
+from pytest_uno.explore.injection.asyncio_flaws import drops_cancellation
 from pytest_uno.explore.injection.points import Point
 
 __all__ = ["SteppedCoroutine", "Suspension"]
@@ -53,7 +54,8 @@ class SteppedCoroutine(Coroutine[Any, Any, Any]):
         suspensions: the suspensions that were remembered.
         delivered: the points at which the task was cancelled.
         own_cancels: how often the task was cancelled here.
-        was_cancelled_before: somebody else had cancelled the task when it was cancelled here.
+        is_excused: what becomes of the cancellation is not the operation's doing: somebody else had cancelled the task
+            before, or asyncio drops it.
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class SteppedCoroutine(Coroutine[Any, Any, Any]):
         self.suspensions: list[Suspension] = []
         self.delivered: list[Point] = []
         self.own_cancels = 0
-        self.was_cancelled_before = False
+        self.is_excused = False
 
     @property
     def cr_await(self) -> object:
@@ -130,7 +132,9 @@ class SteppedCoroutine(Coroutine[Any, Any, Any]):
         self.suspensions.append(Suspension(self.count, awaited is None, lines))
 
     def _cancel(self, task: asyncio.Task[Any], point: Point) -> None:
-        self.was_cancelled_before |= task.cancelling() > self.own_cancels
+        self.is_excused |= task.cancelling() > self.own_cancels or drops_cancellation(
+            self._coroutine, point.moment
+        )
         self.delivered.append(point)
         self.own_cancels += 1
         task.cancel()

@@ -41,8 +41,8 @@ class Auto:
 
     @property
     def is_exhausted(self) -> bool:
-        """Every schedule with one hold has run, and there is nothing else to try: at most one decision."""
-        return self.single_holds is not None and self.single_holds <= 1 and not self._waiting
+        """Every schedule with one hold has run, and none had more than one decision: there is nothing else to try."""
+        return self.single_holds is not None and self._length <= 1 and not self._waiting
 
     def next(self) -> Strategy:
         """Return the strategy of the next schedule."""
