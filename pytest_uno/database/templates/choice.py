@@ -41,10 +41,14 @@ def make_template(engines: Sequence[AsyncEngine], settings: DatabaseSettings) ->
         from pytest_uno.database.templates.postgresql import PostgreSQLTemplate
 
         return PostgreSQLTemplate(engines, settings)
+    if names <= {"mysql", "mariadb"}:
+        from pytest_uno.database.templates.mariadb import MariaDBTemplate
+
+        return MariaDBTemplate(engines, settings)
     raise SandboxError(
         compose_message(
             f"there is no sandbox for {', '.join(names)}",
-            fix="use SQLite or PostgreSQL in tests, or set uno_db_mode = off",
+            fix="use SQLite, PostgreSQL or, as an experiment, MariaDB in tests, or set uno_db_mode = off",
             anchor="database-kind",
         )
     )

@@ -27,7 +27,7 @@ class ConnectTarget:
     """A database to connect to.
 
     Attributes:
-        database: its name, or for SQLite its file.
+        database: its name, or for SQLite its file; for MariaDB the empty text stands for none.
         is_uri: whether SQLite is to read the name as a URI.
     """
 
@@ -38,7 +38,7 @@ class ConnectTarget:
         """Exchange the database in what a driver's `connect` is about to be called with.
 
         Args:
-            dialect: whose driver it is, of SQLite or PostgreSQL.
+            dialect: whose driver it is.
             arguments: the positional arguments; changed in place.
             options: the named arguments; changed in place.
         """
@@ -47,6 +47,11 @@ class ConnectTarget:
             options.pop("uri", None)
             if self.is_uri:
                 options["uri"] = True
+        elif dialect.name in ("mysql", "mariadb"):
+            key = "db" if "db" in options or dialect.driver in ("asyncmy", "aiomysql") else "database"
+            options.pop(key, None)
+            if self.database:
+                options[key] = self.database
         else:
             options["database" if dialect.driver in ("asyncpg", "pg8000") else "dbname"] = self.database
 
