@@ -25,8 +25,8 @@ What it cannot know: threads outside of Python, and libraries that finish bare f
 
 The way into asyncio is the public `selector` argument (`selector`): the loop calls `select(timeout)` with something
 else than 0 exactly when nothing is ready, and there the clock decides (`decision`). The private names of asyncio that
-this relies on stand in this file, in `connections`, in `datagrams` and in `asyncio_internals`, and are tested on every
-supported Python.
+this relies on stand in this file, in `transports`, `connections`, `datagrams`, `subprocesses` and `asyncio_internals`,
+and are tested on every supported Python.
 """
 
 from __future__ import annotations
@@ -40,20 +40,18 @@ import socket
 import sys
 import threading
 import types
-from asyncio import events, sslproto
+from asyncio import events
 from collections.abc import Awaitable, Callable, Generator
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, Unpack, cast
 
 from pytest_uno.clock.budgets import Budgets
-from pytest_uno.clock.connections import VirtualSocketTransport
-from pytest_uno.clock.datagrams import VirtualDatagramTransport
 from pytest_uno.clock.decision import Decision
 from pytest_uno.clock.failure import RunFailure
 from pytest_uno.clock.future_kinds import DURABLE, KINDS, kind_of
 from pytest_uno.clock.outside_work import OutsideWork
 from pytest_uno.clock.selector import VirtualSelector
-from pytest_uno.clock.subprocesses import SubprocessLoop
 from pytest_uno.clock.timers import COARSE, NANOSECOND, Timer, moment_after, resolution_at
+from pytest_uno.clock.transports import TransportLoop
 from pytest_uno.clock.virtual_clock import VirtualClock
 from pytest_uno.core.errors import compose_message
 
@@ -79,7 +77,7 @@ _NAN_TIMER = compose_message(
 )
 
 
-class VirtualEventLoop(SubprocessLoop):
+class VirtualEventLoop(TransportLoop):
     """An event loop on virtual time: sleeping takes no time, and time-outs are exact.
 
     Must be used like every asyncio loop: in one thread. Works without pytest.
@@ -124,7 +122,6 @@ class VirtualEventLoop(SubprocessLoop):
     _check_running: Callable[[], None]
     _check_thread: Callable[[], None]
     _check_callback: Callable[[Any, str], None]
-    _ensure_fd_no_transport: Callable[[Any], None]
 
     def __init__(
         self,
@@ -288,53 +285,6 @@ class VirtualEventLoop(SubprocessLoop):
         """Stop watching a descriptor, see `asyncio.loop.remove_writer`."""
         self.outside.descriptors.remove(fd)
         return super().remove_writer(fd)
-
-    def _make_socket_transport(
-        self, sock: socket.socket, protocol: Any, waiter: Any = None, **options: Any
-    ) -> VirtualSocketTransport:
-        self._ensure_fd_no_transport(sock)
-        self.outside.is_noted = True
-        return VirtualSocketTransport(
-            self, sock, protocol, waiter, connections=self.outside.connections, **options
-        )
-
-    def _make_datagram_transport(
-        self, sock: socket.socket, protocol: Any, *args: Any, **options: Any
-    ) -> VirtualDatagramTransport:
-        self._ensure_fd_no_transport(sock)
-        self.outside.is_noted = True
-        return VirtualDatagramTransport(
-            self, sock, protocol, *args, datagrams=self.outside.datagrams, **options
-        )
-
-    def _make_ssl_transport(
-        self,
-        rawsock: socket.socket,
-        protocol: Any,
-        sslcontext: Any,
-        waiter: Any = None,
-        *,
-        server_side: bool = False,
-        server_hostname: str | None = None,
-        ssl_handshake_timeout: Any = None,
-        ssl_shutdown_timeout: Any = None,
-        **options: Any,
-    ) -> Any:
-        """Make asyncio's TLS transport on top of ours; `context` came with 3.15."""
-        self._ensure_fd_no_transport(rawsock)
-        tls = sslproto.SSLProtocol(
-            self,
-            protocol,
-            sslcontext,
-            waiter,
-            server_side,
-            server_hostname,
-            ssl_handshake_timeout=ssl_handshake_timeout,
-            ssl_shutdown_timeout=ssl_shutdown_timeout,
-        )
-        self.outside.is_noted = True
-        VirtualSocketTransport(self, rawsock, tls, connections=self.outside.connections, **options)
-        return tls._app_transport
 
     def call_soon_threadsafe(
         self,
