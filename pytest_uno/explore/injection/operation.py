@@ -141,7 +141,7 @@ def _require_callable(caller: str, role: str, function: object, arguments: int) 
         cause = None if arguments or role == "setup" else "there is no `setup` to return a world"
         raise TypeError(
             compose_message(
-                f"{caller}: {role} {_name_of(function)}{inspect.signature(function)} must {wanted} ({exc})",
+                f"{caller}: {role} {_name_of(function)[:-2]}{inspect.signature(function)} must {wanted} ({exc})",
                 cause=cause,
                 fix="pass `setup=`, or bind what it needs with a lambda or functools.partial",
                 anchor="injection-arguments",

@@ -168,7 +168,7 @@ def replaced(target: Target, function: Callable[..., Any]) -> Generator[None]:
 def _replaced_in_class(target: Target, function: Callable[..., Any]) -> Generator[None]:
     owner, name = target.owner, target.name
     kind = _type_of(owner)
-    original = inspect.getattr_static(kind, name)
+    original = inspect.getattr_static(kind, name, None)
 
     def dispatch(instance: object, *args: Any, **kwargs: Any) -> Any:
         if instance is owner:
@@ -177,11 +177,13 @@ def _replaced_in_class(target: Target, function: Callable[..., Any]) -> Generato
 
     before = vars(kind).get(name, _ABSENT)
     try:
+        if original is None:
+            raise TypeError("its class does not have it")
         setattr(kind, name, dispatch)
     except (AttributeError, TypeError) as exc:
         raise TypeError(
             compose_message(
-                f"target: {kind.__qualname__}.{name} cannot be replaced ({exc})",
+                f"target: {_name_of(owner)}.{name} cannot be replaced ({exc})",
                 fix="name a function of your own that calls it",
                 anchor="injection-arguments",
             )

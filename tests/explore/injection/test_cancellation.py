@@ -169,7 +169,7 @@ def test_a_task_that_goes_on_is_found_with_its_place() -> None:
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="asyncio has no eager tasks")
 def test_eager_tasks() -> None:
     async def main() -> None:
-        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+        asyncio.get_running_loop().set_task_factory(getattr(asyncio, "eager_task_factory"))  # noqa: B009 - 3.12 and newer
         await assert_cancel_safe(cancelled_child)
         with pytest.raises(InjectionError, match="'poller'"):
             await assert_cancel_safe(leave_child)
