@@ -107,6 +107,8 @@ def test_what_a_dialect_need_not_care_about() -> None:
     dialect.reset_sequences(real)
     assert list(dialect.after_commit(checkout)) == list(dialect.switch({}, checkout)) == []
     assert not dialect.is_spoiled(Exception())
+    assert dialect.mark_writes(real, "SELECT f()") is None
+    assert not dialect.has_written(real, 0)
     assert real.sent == []
 
 
