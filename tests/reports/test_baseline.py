@@ -9,7 +9,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_uno.leaks.model import Finding, Frame, OwnerInfo
@@ -40,6 +40,7 @@ def text_of(groups: list[Group]) -> str:
     return render(merge(Baseline(), groups), "shop")
 
 
+@settings(deadline=None)
 @given(FOUND)
 def test_what_is_written_is_read_and_written_again_the_same(found: list[Found]) -> None:
     groups = group_findings(found)
@@ -55,6 +56,7 @@ def test_what_is_written_is_read_and_written_again_the_same(found: list[Found]) 
     assert text.isascii()
 
 
+@settings(deadline=None)
 @given(FOUND, st.randoms())
 def test_the_order_of_arrival_does_not_matter(found: list[Found], shuffler: random.Random) -> None:
     groups = group_findings(found)
@@ -65,6 +67,7 @@ def test_the_order_of_arrival_does_not_matter(found: list[Found], shuffler: rand
     assert render(merge(merge(Baseline(), first), second), "shop") == text_of(groups)
 
 
+@settings(deadline=None)
 @given(FOUND)
 def test_two_branches_that_were_merged_know_what_both_knew(found: list[Found]) -> None:
     groups = group_findings(found)
@@ -73,6 +76,7 @@ def test_two_branches_that_were_merged_know_what_both_knew(found: list[Found]) -
     assert render(parse(json.dumps(ours), NAME), "shop") == text_of(groups)
 
 
+@settings(deadline=None)
 @given(FOUND)
 def test_what_is_gone_is_dropped_and_nothing_else(found: list[Found]) -> None:
     groups = group_findings(found)
