@@ -12,11 +12,26 @@ import asyncio.tasks
 from asyncio import events
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
-__all__ = ["SLEEP_CALLBACK", "ThreadHandle", "is_deadline", "is_step_of", "must_cancel", "outside_running_loop"]
+__all__ = [
+    "SLEEP_CALLBACK",
+    "ThreadHandle",
+    "exception_of",
+    "has_default_executor",
+    "has_generators",
+    "is_deadline",
+    "is_step_of",
+    "must_cancel",
+    "outside_running_loop",
+]
 
-SLEEP_CALLBACK: Callable[..., object] = asyncio.futures._set_result_unless_cancelled  # type: ignore[attr-defined]  # pyright: ignore
+_futures: Any = asyncio.futures
+_tasks: Any = asyncio.tasks
+_events: Any = events
+_Timeout: Any = asyncio.Timeout
+
+SLEEP_CALLBACK: Callable[..., object] = _futures._set_result_unless_cancelled
 """What the timer of `asyncio.sleep` calls (3.11 to 3.15)."""
 
 ThreadHandle: type[events.Handle] = getattr(events, "_ThreadSafeHandle", events.Handle)
@@ -25,12 +40,10 @@ ThreadHandle: type[events.Handle] = getattr(events, "_ThreadSafeHandle", events.
 _STEP = "TaskStepMethWrapper"
 """The type of the callback by which a task in C takes its next step (3.11 to 3.15)."""
 
-_DEADLINES = (
-    asyncio.Timeout._on_timeout,  # type: ignore[attr-defined]  # pyright: ignore
-    asyncio.tasks._release_waiter,  # type: ignore[attr-defined]  # pyright: ignore
-    asyncio.tasks._AsCompletedIterator._handle_timeout  # type: ignore[attr-defined]  # pyright: ignore
-    if hasattr(asyncio.tasks, "_AsCompletedIterator")
-    else None,
+_DEADLINES: tuple[object, ...] = (
+    _Timeout._on_timeout,
+    _tasks._release_waiter,
+    _tasks._AsCompletedIterator._handle_timeout if hasattr(_tasks, "_AsCompletedIterator") else None,
 )
 """What the timers of `timeout`, `wait_for`, `wait` and, from 3.13 on, `as_completed` call (3.11 to 3.15)."""
 
@@ -73,6 +86,35 @@ _FOREIGN_DEADLINES = {"CancelScope._timeout", "as_completed.<locals>._on_timeout
 """The same of anyio, and of `as_completed` before 3.13."""
 
 
+def exception_of(task: asyncio.Task[Any]) -> BaseException | None:
+    """Return what a finished task has raised, without that asyncio takes it for retrieved.
+
+    `_exception` (3.11 to 3.15).
+
+    Args:
+        task: a finished task that was not cancelled.
+    """
+    return cast("BaseException | None", getattr(task, "_exception", None))
+
+
+def has_generators(loop: asyncio.AbstractEventLoop) -> bool:
+    """Say whether async generators were begun on a loop and not finished (`_asyncgens`, 3.11 to 3.15).
+
+    Args:
+        loop: the loop.
+    """
+    return bool(getattr(loop, "_asyncgens", True))
+
+
+def has_default_executor(loop: asyncio.AbstractEventLoop) -> bool:
+    """Say whether the default executor of a loop was used (`_default_executor`, 3.11 to 3.15).
+
+    Args:
+        loop: the loop.
+    """
+    return getattr(loop, "_default_executor", True) is not None
+
+
 @contextmanager
 def outside_running_loop() -> Generator[None]:
     """Let this thread run another loop, although one is running here, for the length of a block.
@@ -80,16 +122,16 @@ def outside_running_loop() -> Generator[None]:
     The running loop stands still meanwhile. `events._set_running_loop` (3.11 to 3.15) is what forbids a second one,
     and from 3.12 on the running task has to step back (`tasks._swap_current_task`), which a thread has one of.
     """
-    running = events._get_running_loop()  # pyright: ignore
+    running = _events._get_running_loop()
     if running is None:
         yield
         return
     swap: Callable[..., Any] | None = getattr(asyncio.tasks, "_swap_current_task", None)
     task = swap(running, None) if swap is not None else None
-    events._set_running_loop(None)  # pyright: ignore
+    _events._set_running_loop(None)
     try:
         yield
     finally:
-        events._set_running_loop(running)  # pyright: ignore
+        _events._set_running_loop(running)
         if swap is not None:
             swap(running, task)

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from pytest_uno.core.errors import BadTokenError, ExplorationError, StepLimitError, compose_message
 
-__all__ = ["BadTokenError", "ExplorationError", "StepLimitError", "running_loop_message", "step_limit_message"]
+__all__ = [
+    "BadTokenError",
+    "ExplorationError",
+    "StepLimitError",
+    "running_loop_message",
+    "step_limit_message",
+]
 
 
 def step_limit_message(limit: int, picture: str) -> str:

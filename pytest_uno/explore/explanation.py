@@ -100,7 +100,10 @@ def _what_it_takes(findings: Findings) -> list[str]:
         reason += "; a time-out may fire before what it waits for comes"
     count = len(token.holds)
     if not count:
-        return [f"What it takes: many delays      {reason}", "  no schedule with one or two holds gives this failure"]
+        return [
+            f"What it takes: many delays      {reason}",
+            "  no schedule with one or two holds gives this failure",
+        ]
     lines = [f"What it takes: {count} delay{'s' * (count > 1)}        {reason}"]
     for step in findings.verdict.steps:
         if step.kind == HELD:
@@ -128,7 +131,9 @@ def _timeline(steps: list[Step], home: str) -> list[str]:
         moment = f"{first.time * 1e3:.1f}ms"
         if first.kind == RAN:
             origin = "start" if first.before is None else _show(first.before, home)
-            target = last.end or ("?" if last.after is None else f"{_show(last.after, home)}  {_source(last.after)}")
+            target = last.end or (
+                "?" if last.after is None else f"{_show(last.after, home)}  {_source(last.after)}"
+            )
             times = f"   x{count}" if count > 1 else ""
             rows.append(f"  {moment:>9} {first.who:<{width}}  {origin} -> {target}{times}")
         elif first.kind == HELD:
@@ -143,7 +148,9 @@ def _timeline(steps: list[Step], home: str) -> list[str]:
     cut = rows[start : start + _LINES]
     before, after = start, len(rows) - start - len(cut)
     return (
-        [f"    ... {before} lines before"] * (before > 0) + cut + [f"    ... {after} lines after"] * (after > 0)
+        [f"    ... {before} lines before"] * (before > 0)
+        + cut
+        + [f"    ... {after} lines after"] * (after > 0)
     )
 
 

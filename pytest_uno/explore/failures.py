@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 from types import TracebackType
-from typing import TypeAlias
+from typing import Any, TypeAlias, cast
 
 from pytest_uno.core.errors import ClockError
 from pytest_uno.leaks.sites import Sites
@@ -20,7 +20,7 @@ _sites: Sites | None = None
 
 def users_sites() -> Sites:
     """Return what knows the user's files from those of libraries."""
-    global _sites  # noqa: PLW0603 - made when it is first needed
+    global _sites
     if _sites is None:
         _sites = Sites(Path.cwd())
     return _sites
@@ -33,9 +33,13 @@ def key_of(error: BaseException) -> FailureKey:
         error: as the scenario raised it; a group counts as what is in it.
     """
     if isinstance(error, BaseExceptionGroup):
-        inner = sorted({key_of(one) for one in error.exceptions}, key=repr)
+        inner = sorted({key_of(one) for one in _members(error)}, key=repr)
         return inner[0] if len(inner) == 1 else ("group", *inner)
     return (type(error).__qualname__, *_innermost(error.__traceback__))
+
+
+def _members(group: Any) -> tuple[BaseException, ...]:
+    return cast("tuple[BaseException, ...]", group.exceptions)
 
 
 def _innermost(traceback: TracebackType | None) -> tuple[object, ...]:
@@ -56,5 +60,5 @@ def is_forced_timeout(error: BaseException) -> bool:
         error: what the scenario raised.
     """
     if isinstance(error, BaseExceptionGroup):
-        return all(is_forced_timeout(one) for one in error.exceptions)
+        return all(is_forced_timeout(one) for one in _members(error))
     return isinstance(error, TimeoutError | asyncio.TimeoutError) and not isinstance(error, ClockError)

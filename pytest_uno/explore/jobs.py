@@ -1,10 +1,10 @@
 """Jobs that threads do for the loop, and the letters by which threads call in.
 
-What is on offer must not depend on how fast the machine is. So before each choice the loop waits, in real time and for a
-bounded while, until every job that it has handed over has answered, and takes the answers in the order in which the
-jobs were handed over. For the same reason a job is not handed over before the one before it has answered, again for a
-bounded while: which of two threads gets the lock of a database first is then no accident. A job that keeps the loop
-waiting for longer is slow: it is not waited for any more, and its answer comes when it comes.
+What is on offer must not depend on how fast the machine is. So before each choice the loop waits, in real time and
+for a bounded while, until every job that it has handed over has answered, and takes the answers in the order in which
+the jobs were handed over. For the same reason a job is not handed over before the one before it has answered, again
+for a bounded while: which of two threads gets the lock of a database first is then no accident. A job that keeps the
+loop waiting for longer is slow: it is not waited for any more, and its answer comes when it comes.
 """
 
 from __future__ import annotations

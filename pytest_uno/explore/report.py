@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 
 __all__ = ["ExplorationReport", "Progress"]
@@ -55,6 +56,11 @@ class ExplorationReport:
     single_holds: int = 0
     holds_done: int = 0
     seconds: float = 0.0
+
+    def __await__(self) -> Generator[None, None, ExplorationReport]:
+        """Be itself when awaited, so that an async test may write `await uno_explore(...)`."""
+        return self
+        yield  # makes this a generator
 
     def raise_failure(self) -> None:
         """Raise the failure, if there is one, with its explanation as a note.

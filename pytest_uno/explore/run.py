@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias, cast
 
 from pytest_uno.core.errors import compose_message
+from pytest_uno.explore.asyncio_internals import has_default_executor, has_generators
 from pytest_uno.explore.failures import FailureKey, is_forced_timeout, key_of
 from pytest_uno.explore.schedule_loop import ScheduleLoop
 from pytest_uno.explore.settings import Settings
@@ -26,18 +27,18 @@ Scenario: TypeAlias = Callable[[], Coroutine[Any, Any, object]]
 class Surroundings:
     """What is around each schedule: made anew before it, and taken down after it.
 
-    The functions are called in this order, for every schedule. The coroutines run on the loop of the schedule, in stock
-    order, so that no schedule is spent on them.
+    The functions are called in this order, for every schedule. The coroutines run on the loop of the schedule, in
+    stock order, so that no schedule is spent on them.
 
     Attributes:
         opened: called with the fresh loop before anything runs on it.
         before: awaited before the scenario, in the scenario's context, so that it may set context variables.
-        after: awaited after the scenario, with its exception or None; what it raises becomes the failure of the schedule,
-            unless the scenario has failed by itself. Tasks that the scenario has left are still running.
+        after: awaited after the scenario, with its exception or None; what it raises becomes the failure of the
+            schedule, unless the scenario has failed by itself. Tasks that the scenario has left are still running.
         finished: called with the loop and the exception or None after that, while the loop does not run and the tasks
             that the scenario has left are still there; what it raises is taken like that of `after`.
-        closing: called with the loop after every task has ended, right before it is closed; what it raises is taken like
-            that of `after`.
+        closing: called with the loop after every task has ended, right before it is closed; what it raises is taken
+            like that of `after`.
         passes_through: says of an exception that it is no failure, and is to be raised out of the exploration at once.
     """
 
@@ -76,7 +77,7 @@ def run_schedule(
     scenario: Scenario,
     strategy: Strategy,
     settings: Settings,
-    surroundings: Surroundings = Surroundings(),  # noqa: B008 - frozen
+    surroundings: Surroundings = Surroundings(),
     tracer: Tracer | None = None,
 ) -> Outcome:
     """Run a scenario once, on a loop of its own; must be called where no loop runs.
@@ -164,11 +165,9 @@ class _NoCoroutineError(TypeError):
 
 
 def _start(scenario: Scenario) -> Coroutine[Any, Any, object]:
-    coroutine: object = scenario()
+    coroutine: Any = scenario()
     if inspect.iscoroutine(coroutine):
-        return coroutine
-    if isinstance(coroutine, Awaitable):
-        return _await(lambda: cast("Awaitable[object]", coroutine))
+        return cast("Coroutine[Any, Any, object]", coroutine)
     raise _NoCoroutineError(
         compose_message(
             f"the scenario {getattr(scenario, '__qualname__', scenario)!r} returned {type(coroutine).__name__}, "
@@ -188,7 +187,7 @@ def _end_tasks(loop: ScheduleLoop) -> None:
     for finish in (_cancel_all, _close_generators, _close_executor):
         try:
             finish(loop)
-        except Exception:  # noqa: PERF203, S112 - whatever a leftover does, the next schedule begins
+        except Exception:  # whatever a leftover does, the next schedule begins
             continue
 
 
@@ -211,10 +210,10 @@ async def _gather(tasks: list[asyncio.Task[Any]]) -> None:
 
 
 def _close_generators(loop: ScheduleLoop) -> None:
-    if loop._asyncgens:  # type: ignore[attr-defined]  # pyright: ignore
+    if has_generators(loop):
         loop.run_until_complete(loop.shutdown_asyncgens())
 
 
 def _close_executor(loop: ScheduleLoop) -> None:
-    if loop._default_executor is not None:  # type: ignore[attr-defined]  # pyright: ignore
+    if has_default_executor(loop):
         loop.run_until_complete(loop.shutdown_default_executor())

@@ -198,7 +198,7 @@ def _describe(
     report.is_deterministic = verdict.difference is None
     report.delay_class = None if token.text == "stock" else token.settings.delay[-1]
     findings = Findings(
-        name=name or getattr(scenario, "__qualname__", "the scenario"),
+        name=name or str(getattr(scenario, "__qualname__", "the scenario")),
         failure=failure,
         token=token,
         verdict=verdict,

@@ -1,11 +1,11 @@
 """Tokens: the text that replays one schedule.
 
-    io:13               completions of class io may be late; the operation of decision 13 is put on hold
-    sleep:3.7           io and sleeps may be late; two holds
-    yield:pos.0.17      all classes; the 18th schedule of POS with seed 0, where no holds give the failure
-    yield:pct3.0.4.39   the same of PCT with depth 3, whose changes lie among 39 decisions
-    io+yield~20!:5      io and `sleep(0)`, but no sleeps; jitter=20; timeouts=True
-    stock               stock order
+io:13               completions of class io may be late; the operation of decision 13 is put on hold
+sleep:3.7           io and sleeps may be late; two holds
+yield:pos.0.17      all classes; the 18th schedule of POS with seed 0, where no holds give the failure
+yield:pct3.0.4.39   the same of PCT with depth 3, whose changes lie among 39 decisions
+io+yield~20!:5      io and `sleep(0)`, but no sleeps; jitter=20; timeouts=True
+stock               stock order
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _TOKEN = re.compile(
     r"(?:(?P<holds>\d+(?:\.\d+)*)|pos\.(?P<pos>-?\d+\.\d+)|pct(?P<depth>\d+)\.(?P<pct>-?\d+\.\d+\.\d+))"
 )
 
-_NAMES = {(IO,): IO, (IO, SLEEP): SLEEP, CLASSES: YIELD, (IO, YIELD): "io+yield"}
+_NAMES: dict[tuple[str, ...], str] = {(IO,): IO, (IO, SLEEP): SLEEP, CLASSES: YIELD, (IO, YIELD): "io+yield"}
 _CLASSES_OF = {name: classes for classes, name in _NAMES.items()}
 
 _DEFAULT = Settings()

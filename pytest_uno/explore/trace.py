@@ -8,6 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from pytest_uno.clock.await_chain import waiting_frames
+from pytest_uno.explore.asyncio_internals import exception_of
 from pytest_uno.explore.failures import users_sites
 from pytest_uno.explore.operations import FIRE, Operation
 
@@ -92,9 +93,9 @@ class Tracer:
     def begin(self, handle: asyncio.Handle) -> None:
         """Note that a callback is about to run."""
         self._finish()
-        owner: object = getattr(cast("Any", handle)._callback, "__self__", None)
+        owner: Any = getattr(cast("Any", handle)._callback, "__self__", None)
         if isinstance(owner, asyncio.Task):
-            task = cast("asyncio.Task[Any]", owner)
+            task: asyncio.Task[Any] = owner
             assert self._loop is not None
             if not handle.cancelled():
                 self.name(task)
@@ -110,8 +111,8 @@ class Tracer:
             end = "returned"
             if task.cancelled():
                 end = "cancelled"
-            elif task._exception is not None:  # type: ignore[attr-defined]  # pyright: ignore
-                end = f"raised {type(task._exception).__name__}"  # type: ignore[attr-defined]  # pyright: ignore
+            elif (error := exception_of(task)) is not None:
+                end = f"raised {type(error).__name__}"
         after = None if end else place_of(task)
         self.steps.append(Step(RAN, time, self.name(task), before, after, end))
 
@@ -161,5 +162,3 @@ def _coroutine_name(task: asyncio.Task[Any]) -> str:
     coroutine = task.get_coro()
     name: str = getattr(coroutine, "__qualname__", None) or type(coroutine).__name__
     return name.rpartition(".<locals>.")[2]
-
-

@@ -1,7 +1,7 @@
 """Database drivers with a thread for each connection: aiosqlite, its like, and SQLAlchemy on top of them.
 
-They put (future, function) on a queue, and their thread answers with `call_soon_threadsafe(setter, future, result)`. The
-future is made right before it is put on the queue, so that the moment at which it is made is that of the request.
+They put (future, function) on a queue, and their thread answers with `call_soon_threadsafe(setter, future, result)`.
+The future is made right before it is put on the queue, so that the moment at which it is made is that of the request.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Programs that are right under stock asyncio: each leans on an order that asyncio documents, or that its queue gives."""
+"""Programs that are right under stock asyncio: each leans on an order that asyncio documents, or its queue gives."""
 
 from __future__ import annotations
 
@@ -318,7 +318,7 @@ async def a_thread_asks_the_loop() -> None:
     def ask_loop() -> int:
         return asyncio.run_coroutine_threadsafe(answer(1), loop).result(10)
 
-    assert await asyncio.gather(asyncio.to_thread(ask_loop), asyncio.to_thread(int)) == [2, 0]
+    assert list(await asyncio.gather(asyncio.to_thread(ask_loop), asyncio.to_thread(int))) == [2, 0]
 
 
 @legal
@@ -341,7 +341,7 @@ async def a_generator_over_jobs() -> None:
     async def collect() -> list[int]:
         return [number async for number in numbers()]
 
-    assert await asyncio.gather(collect(), collect()) == [[0, 1, 2, 3]] * 2
+    assert list(await asyncio.gather(collect(), collect())) == [[0, 1, 2, 3]] * 2
 
 
 @legal
