@@ -17,7 +17,7 @@ from pytest_uno.explore.injection.oracles import Oracle, OracleFactory, Remains,
 from pytest_uno.explore.injection.own_tasks import OwnTasks
 from pytest_uno.explore.injection.points import Plan
 from pytest_uno.explore.injection.pools import Pools
-from pytest_uno.explore.injection.suspension import SteppedCoroutine
+from pytest_uno.explore.injection.suspension import SteppedCoroutine, Stop
 
 __all__ = ["Arm", "Attempt", "attempt"]
 
@@ -51,21 +51,15 @@ class Attempt:
 
 
 async def attempt(
-    operation: Operation,
-    plan: Plan = (),
-    *,
-    points: Plan = (),
-    arm: Arm | None = None,
-    records_all: bool = False,
+    operation: Operation, plan: Plan = (), *, stops: Sequence[Stop] = (), arm: Arm | None = None
 ) -> Attempt:
     """Run an operation once, from its setup to its teardown.
 
     Args:
         operation: the operation.
         plan: what is injected, for the report.
-        points: where to cancel it.
+        stops: where to cancel it.
         arm: prepares the world.
-        records_all: whether to remember each of its suspensions.
 
     Raises:
         BaseException: whatever the setup raises.
@@ -79,7 +73,7 @@ async def attempt(
         oracles = [await begin(scene) for begin in _oracles()]
         with tasks.watch():
             with contextlib.nullcontext() if arm is None else arm(world):
-                stepped = SteppedCoroutine(operation.start(world), points, records_all=records_all)
+                stepped = SteppedCoroutine(operation.start(world), stops)
                 result = Attempt(plan, stepped)
                 await _run(result, tasks, operation.name)
             await settle_library_tasks(tasks)

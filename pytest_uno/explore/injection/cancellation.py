@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from pytest_uno.core.errors import compose_message
 from pytest_uno.explore.injection.attempt import Attempt, attempt
-from pytest_uno.explore.injection.baseline import find_problems, run_baseline_twice, undelivered
+from pytest_uno.explore.injection.baseline import TRIES, find_problems, run_baseline_twice, undelivered
 from pytest_uno.explore.injection.failure import InjectionError, InjectionFailure, describe_failures
 from pytest_uno.explore.injection.operation import Operation
 from pytest_uno.explore.injection.places import place_of
 from pytest_uno.explore.injection.points import MOMENTS, Plan, Point, parse_plan, require_words
-from pytest_uno.explore.injection.suspension import Suspension
+from pytest_uno.explore.injection.suspension import Stop, Suspension
 
 __all__ = ["assert_cancel_safe"]
 
@@ -71,37 +71,79 @@ async def assert_cancel_safe(
     words = require_words("moments", moments, MOMENTS)
     plan = None if only is None else parse_plan(only, MOMENTS, most=2)
     baseline = await run_baseline_twice(operation)
-    if plan is not None:
-        _require_reached(plan, baseline)
-    plans = deque(_single_plans(baseline, words) if plan is None else [plan])
+    plans: deque[tuple[Stop, ...]] = deque()
+    if plan is None:
+        plans.extend((stop,) for stop in _stops_of(baseline, words))
+    else:
+        plans.append(await _find_stops(operation, plan, baseline))
     failures: list[InjectionFailure] = []
     cause: BaseException | None = None
     injections = 0
     while plans:
-        plan = plans.popleft()
-        result = await attempt(operation, plan, points=plan)
-        if len(result.stepped.delivered) < len(plan):
-            if len(plan) == 1 and plan[0].number > result.stepped.count:
-                raise undelivered(operation, result, f"{result.stepped.count} suspensions")
+        stops = plans.popleft()
+        result = await _inject(operation, stops)
+        if len(result.stepped.delivered) < len(stops):
             continue  # no such moment: what it waited for was cancelled, or never done
         injections += 1
         problems = [*_cancellation_problems(result, baseline), *find_problems(result, baseline)]
         if problems:
             failures.append(_failure(result, problems))
             cause = cause or result.cause or result.error
-        elif depth > len(plan) and only is None:
-            later = range(plan[0].number + 1, result.stepped.count + 1)
-            plans.extend((*plan, Point(word, number)) for number in later for word in words)
+        elif depth > len(stops) and plan is None:
+            plans.extend(
+                (*stops, stop) for stop in _stops_of(result, words, after=result.stepped.delivered[-1].number)
+            )
     if failures:
         raise InjectionError(_text(operation, failures, injections), failures, injections) from cause
     return injections
 
 
-def _single_plans(baseline: Attempt, words: tuple[str, ...]) -> Iterable[Plan]:
-    for suspension in baseline.stepped.suspensions:
+def _stops_of(run: Attempt, words: tuple[str, ...], *, after: int = 0) -> Iterable[Stop]:
+    for suspension in run.stepped.suspensions[after:]:
         # Without a future there is one moment only.
         for word in words[:1] if suspension.is_bare else words:
-            yield (Point(word, suspension.number),)
+            yield Stop(Point(word, suspension.number), suspension)
+
+
+async def _find_stops(operation: Operation, plan: Plan, baseline: Attempt) -> tuple[Stop, ...]:
+    """Find the suspensions that a plan names, each in the run with the injections before it.
+
+    Raises:
+        ValueError: there are less suspensions.
+    """
+    stops: list[Stop] = []
+    run = baseline
+    for point in plan:
+        if stops:
+            run = await _inject(operation, stops)
+        suspensions = run.stepped.suspensions
+        if point.number > len(suspensions):
+            raise ValueError(
+                compose_message(
+                    f"only={'+'.join(map(str, plan))!r}: the operation is suspended {len(suspensions)} times",
+                    cause="the operation has changed since, or runs on another version of a library",
+                    fix="leave `only` out, to see every injection anew",
+                    anchor="injection-arguments",
+                )
+            )
+        stops.append(Stop(point, suspensions[point.number - 1]))
+    return tuple(stops)
+
+
+async def _inject(operation: Operation, stops: Sequence[Stop]) -> Attempt:
+    """Run the operation with cancellations, again if it does not come by where they are.
+
+    Raises:
+        InjectionError: it never comes by there.
+    """
+    plan = tuple(stop.point for stop in stops)
+    for _ in range(TRIES):
+        result = await attempt(operation, plan, stops=stops)
+        if result.stepped.reached == len(stops):
+            return result
+        if result.stepped.reached > len(result.stepped.delivered):
+            return result  # the second is out of reach, since the first had no such moment
+    raise undelivered(operation, result, f"{len(result.stepped.suspensions)} suspensions")
 
 
 def _cancellation_problems(result: Attempt, baseline: Attempt) -> list[str]:
@@ -117,7 +159,7 @@ def _cancellation_problems(result: Attempt, baseline: Attempt) -> list[str]:
 
 
 def _failure(result: Attempt, problems: list[str]) -> InjectionFailure:
-    suspensions = result.stepped.suspensions
+    suspensions = result.stepped.delivered
     moment = ", then ".join(
         _moment(point, suspension) for point, suspension in zip(result.plan, suspensions, strict=True)
     )
@@ -145,19 +187,6 @@ def _require_depth(depth: object) -> None:
             compose_message(
                 f"depth={depth!r}: an operation is cancelled once or twice",
                 fix="choose 1, or 2 for a second cancellation during the clean-up after the first",
-                anchor="injection-arguments",
-            )
-        )
-
-
-def _require_reached(plan: Plan, baseline: Attempt) -> None:
-    count = baseline.stepped.count
-    if plan[0].number > count:
-        raise ValueError(
-            compose_message(
-                f"only={'+'.join(map(str, plan))!r}: the operation is suspended {count} times",
-                cause="the operation has changed since, or runs on another version of a library",
-                fix="leave `only` out, to see every injection anew",
                 anchor="injection-arguments",
             )
         )

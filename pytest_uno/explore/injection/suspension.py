@@ -17,13 +17,17 @@ import asyncio
 import types
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from pytest_uno.clock.await_chain import await_links
 from pytest_uno.explore.injection.asyncio_flaws import drops_cancellation
 from pytest_uno.explore.injection.points import Point
 
-__all__ = ["SteppedCoroutine", "Suspension"]
+__all__ = ["SteppedCoroutine", "Stop", "Suspension"]
+
+
+Place: TypeAlias = tuple[tuple[str, int], ...]
+"""File and line of each link."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +38,38 @@ class Suspension:
         number: its number in the operation, from 1.
         is_bare: it awaits no future: `sleep(0)`.
         lines: code and line of each link, the innermost first.
+        place: the same, to be compared.
+        occurrence: how often the operation was suspended there before.
     """
 
     number: int
     is_bare: bool
     lines: tuple[tuple[types.CodeType, int], ...]
+    place: Place
+    occurrence: int
+
+    def is_like(self, other: Suspension) -> bool:
+        """Say whether this is the same suspension in another run.
+
+        Their numbers may differ: a thread that is fast enough makes an await one that does not suspend.
+
+        Args:
+            other: the suspension of the other run.
+        """
+        return self.occurrence == other.occurrence and self.place == other.place
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Where a task is to be cancelled.
+
+    Attributes:
+        point: the moment, and the number of the suspension in an earlier run.
+        suspension: the suspension as it was in that run.
+    """
+
+    point: Point
+    suspension: Suspension
 
 
 class SteppedCoroutine(Coroutine[Any, Any, Any]):
@@ -46,29 +77,24 @@ class SteppedCoroutine(Coroutine[Any, Any, Any]):
 
     Args:
         coroutine: the coroutine.
-        points: where to cancel the task.
-        records_all: whether to remember each suspension, and not only those of the points.
+        stops: where to cancel the task, in this order.
 
     Attributes:
-        count: how often the coroutine was suspended until now.
-        suspensions: the suspensions that were remembered.
-        delivered: the points at which the task was cancelled.
-        own_cancels: how often the task was cancelled here.
+        suspensions: where the coroutine was suspended until now.
+        delivered: the suspensions at which the task was cancelled.
+        reached: how many of the stops were reached.
         is_excused: what becomes of the cancellation is not the operation's doing: somebody else had cancelled the task
             before, or asyncio drops it.
     """
 
-    def __init__(
-        self, coroutine: Coroutine[Any, Any, Any], points: Sequence[Point] = (), *, records_all: bool = False
-    ) -> None:
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], stops: Sequence[Stop] = ()) -> None:
         self._coroutine = coroutine
-        self._points = {point.number: point for point in points}
-        self._records_all = records_all
+        self._stops = list(stops)
         self._release: Callable[[], None] | None = None
-        self.count = 0
+        self._visits: dict[Place, int] = {}
         self.suspensions: list[Suspension] = []
-        self.delivered: list[Point] = []
-        self.own_cancels = 0
+        self.delivered: list[Suspension] = []
+        self.reached = 0
         self.is_excused = False
 
     @property
@@ -113,37 +139,41 @@ class SteppedCoroutine(Coroutine[Any, Any, Any]):
         self._coroutine.close()
 
     def _suspended(self, awaited: Any) -> Any:
-        self.count += 1
-        point = self._points.get(self.count)
-        if point is not None or self._records_all:
-            self._record(awaited)
-        if point is not None:
+        suspension = self._record(awaited)
+        if self.reached < len(self._stops) and suspension.is_like(self._stops[self.reached].suspension):
+            moment = self._stops[self.reached].point.moment
+            self.reached += 1
             task = asyncio.current_task()
             assert task is not None, "only a task steps its coroutine"
-            if point.moment == "wait" or awaited is None:
-                self._cancel(task, point)
+            if moment == "wait" or awaited is None:
+                self._cancel(task, moment, suspension)
             else:
-                self._cancel_when_done(awaited, task, point)
+                self._cancel_when_done(awaited, task, moment, suspension)
         return awaited
 
-    def _record(self, awaited: Any) -> None:
-        links = await_links(self._coroutine)
-        lines = tuple((link.code, link.line) for link in reversed(links))
-        self.suspensions.append(Suspension(self.count, awaited is None, lines))
+    def _record(self, awaited: Any) -> Suspension:
+        lines = tuple((link.code, link.line) for link in reversed(await_links(self._coroutine)))
+        place = tuple((code.co_filename, line) for code, line in lines)
+        occurrence = self._visits.get(place, 0)
+        self._visits[place] = occurrence + 1
+        suspension = Suspension(len(self.suspensions) + 1, awaited is None, lines, place, occurrence)
+        self.suspensions.append(suspension)
+        return suspension
 
-    def _cancel(self, task: asyncio.Task[Any], point: Point) -> None:
-        self.is_excused |= task.cancelling() > self.own_cancels or drops_cancellation(
-            self._coroutine, point.moment
+    def _cancel(self, task: asyncio.Task[Any], moment: str, suspension: Suspension) -> None:
+        self.is_excused |= task.cancelling() > len(self.delivered) or drops_cancellation(
+            self._coroutine, moment
         )
-        self.delivered.append(point)
-        self.own_cancels += 1
+        self.delivered.append(suspension)
         task.cancel()
 
-    def _cancel_when_done(self, future: asyncio.Future[Any], task: asyncio.Task[Any], point: Point) -> None:
+    def _cancel_when_done(
+        self, future: asyncio.Future[Any], task: asyncio.Task[Any], moment: str, suspension: Suspension
+    ) -> None:
         def cancel(_: asyncio.Future[Any]) -> None:
             # A future that was cancelled has no result to lose: its task is being cancelled, or is told so.
             if not future.cancelled() and not task.done():
-                self._cancel(task, point)
+                self._cancel(task, moment, suspension)
 
         future.add_done_callback(cancel)
         self._release = lambda: cast("None", future.remove_done_callback(cancel))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_uno.explore import InjectionError, assert_cancel_safe
-from tests.explore.injection.loops import LOOPS, run, run_on
+from tests.explore.injection.loops import LOOPS, in_thread, run, run_on
 
 
 async def nap() -> None:
@@ -260,7 +260,7 @@ def test_a_lock_that_is_meant_to_be_held_is_fine() -> None:
 @LOOPS
 def test_every_loop_of_asyncio_will_do(kind: str) -> None:
     async def work(world: list[int]) -> None:
-        world.append(await asyncio.to_thread(int, "3"))
+        world.append(await in_thread(lambda: 3))
         await asyncio.sleep(0)
         world.append(4)
 

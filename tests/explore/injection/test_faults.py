@@ -238,7 +238,7 @@ class Response:
     def __await__(self) -> Any:
         self.is_open = True
         yield from asyncio.sleep(0).__await__()
-        return self  # noqa: B901 - what an await results in
+        return self
 
     async def __aenter__(self) -> Response:
         await self

@@ -177,7 +177,7 @@ def test_an_operation_that_waits_elsewhere_each_time() -> None:
             await asyncio.sleep(0)
 
     with pytest.raises(
-        InjectionError, match=r"(?s)wander\(\) is not deterministic: 2 suspensions in one run and 3"
+        InjectionError, match=r"(?s)wander\(\) is not deterministic: \d suspensions in one run and \d"
     ):
         run(assert_cancel_safe(wander))
 
