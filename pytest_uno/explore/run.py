@@ -57,7 +57,7 @@ class Outcome:
     Attributes:
         error: what the scenario raised; None when it passed, or when it reported a time-out that we had forced.
         key: what makes this failure the same as another one.
-        decisions: how often there was something to choose.
+        decisions: of each, the number of options and the index of the one that was taken.
         rounds: rounds of the loop.
         slow_jobs: jobs of threads whose replies came by real time.
         steps: who ran when; empty without a trace.
@@ -66,7 +66,7 @@ class Outcome:
 
     error: BaseException | None = None
     key: FailureKey | None = None
-    decisions: int = 0
+    decisions: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
     rounds: int = 0
     slow_jobs: int = 0
     steps: list[Step] = field(default_factory=list[Step])

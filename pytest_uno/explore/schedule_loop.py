@@ -53,7 +53,7 @@ class ScheduleLoop(IntakeLoop):
     Attributes:
         rounds: rounds of the loop since the strategy is asked.
         round_limit: how many of them there may be.
-        decisions: how often the strategy was asked.
+        decisions: of each, the number of options and the index of the one that was taken.
         deadlines_forced: how often a time-out fired although something could still come.
         trail: told of each decision, for the trace of a schedule; None without one.
     """
@@ -64,7 +64,7 @@ class ScheduleLoop(IntakeLoop):
         self._strategy: Strategy | None = None
         self.rounds = 0
         self.round_limit = settings.round_limit
-        self.decisions = 0
+        self.decisions: list[tuple[int, int]] = []
         self.deadlines_forced = 0
         self.trail: Callable[[Operation, Operation | None], object] | None = None
         super().__init__(settings)
@@ -149,8 +149,9 @@ class ScheduleLoop(IntakeLoop):
             return options[0]
         strategy = self._strategy
         assert strategy is not None
-        chosen = options[strategy.choose(options)]
-        self.decisions += 1
+        index = strategy.choose(options)
+        chosen = options[index]
+        self.decisions.append((len(options), index))
         if self.trail is not None:
             self.trail(chosen, strategy.just_held)
         return chosen

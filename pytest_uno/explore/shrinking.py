@@ -74,7 +74,7 @@ class _Search:
         self._until = time.monotonic() + _SECONDS
 
     def count_decisions(self, settings: Settings) -> int:
-        return self._attempt(Stock(), settings).decisions
+        return len(self._attempt(Stock(), settings).decisions)
 
     def fails(self, strategy: Strategy, settings: Settings) -> bool:
         if self._left <= 0 or time.monotonic() > self._until:

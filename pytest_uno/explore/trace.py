@@ -95,7 +95,7 @@ class Tracer:
         self._finish()
         owner: Any = getattr(cast("Any", handle)._callback, "__self__", None)
         if isinstance(owner, asyncio.Task):
-            task: asyncio.Task[Any] = owner
+            task = _typed(owner)  # pyright: ignore[reportUnknownArgumentType]
             assert self._loop is not None
             if not handle.cancelled():
                 self.name(task)
@@ -156,6 +156,10 @@ def place_of(task: asyncio.Task[Any]) -> Place | None:
         if is_user(code.co_filename):
             return Place(code.co_filename, line)
     return None
+
+
+def _typed(task: Any) -> asyncio.Task[Any]:
+    return cast("asyncio.Task[Any]", task)
 
 
 def _coroutine_name(task: asyncio.Task[Any]) -> str:

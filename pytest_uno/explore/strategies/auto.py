@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
+from pytest_uno.explore.decision_tree import DecisionTree
 from pytest_uno.explore.strategies.base import Strategy
 from pytest_uno.explore.strategies.holds import Holds
 from pytest_uno.explore.strategies.pct import PriorityChanges
@@ -35,14 +37,15 @@ class Auto:
         self._waiting: deque[int] = deque()
         self._length = 0
         self._run = 0
+        self._tree = DecisionTree()
         self.single_holds: int | None = None
         self.holds_done = 0
         self.others_done = 0
 
     @property
     def is_exhausted(self) -> bool:
-        """Every schedule with one hold has run, and none had more than one decision: there is nothing else to try."""
-        return self.single_holds is not None and self._length <= 1 and not self._waiting
+        """Every schedule with one hold has run, and every other that is possible."""
+        return self._tree.is_complete and not self._waiting
 
     def next(self) -> Strategy:
         """Return the strategy of the next schedule."""
@@ -58,12 +61,14 @@ class Auto:
             return PartialOrderSampling(self._seed, index)
         return PriorityChanges(self._seed, index, self._length)
 
-    def note(self, decisions: int) -> None:
-        """Note how many decisions the last schedule had."""
-        self._length = max(self._length, decisions)
+    def note(self, decisions: Sequence[tuple[int, int]]) -> None:
+        """Note the decisions of the last schedule: of each, the number of options and the index that was taken."""
+        count = len(decisions)
+        self._length = max(self._length, count)
+        self._tree.add(decisions)
         if self.single_holds is None:
-            self.single_holds = decisions
-            self._waiting.extend(_spread(decisions, self._schedules))
+            self.single_holds = count
+            self._waiting.extend(_spread(count, self._schedules))
 
 
 def _spread(decisions: int, schedules: int) -> list[int]:
