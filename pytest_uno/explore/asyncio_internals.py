@@ -24,6 +24,7 @@ __all__ = [
     "is_step_of",
     "must_cancel",
     "outside_running_loop",
+    "reading_future",
 ]
 
 _futures: Any = asyncio.futures
@@ -95,6 +96,19 @@ def exception_of(task: asyncio.Task[Any]) -> BaseException | None:
         task: a finished task that was not cancelled.
     """
     return cast("BaseException | None", getattr(task, "_exception", None))
+
+
+def reading_future(transport: object) -> object:
+    """Return what a reader of a stream waits for, from the transport that feeds it; None where nobody reads.
+
+    `_protocol` of transports, `_stream_reader` of `StreamReaderProtocol` (a weak reference gives it) and `_waiter` of
+    `StreamReader` (3.11 to 3.15).
+
+    Args:
+        transport: a transport.
+    """
+    reader = getattr(getattr(transport, "_protocol", None), "_stream_reader", None)
+    return getattr(reader, "_waiter", None)
 
 
 def has_generators(loop: asyncio.AbstractEventLoop) -> bool:

@@ -11,7 +11,7 @@ from pytest_uno.explore.operations import IO, SLEEP, YIELD
 from pytest_uno.explore.tokens import Token
 from pytest_uno.explore.trace import FIRED, HELD, RAN, Place, Step
 
-__all__ = ["Findings", "explain"]
+__all__ = ["Findings", "collapse", "explain"]
 
 _CLASS = {
     IO: "class io: stock asyncio can do this",
@@ -94,7 +94,6 @@ def _ordinal(number: int) -> str:
 
 def _what_it_takes(findings: Findings) -> list[str]:
     token = findings.token
-    home = _home(findings.verdict.steps)
     reason = _CLASS[token.settings.delay[-1]]
     if token.settings.timeouts:
         reason += "; a time-out may fire before what it waits for comes"
@@ -112,50 +111,94 @@ def _what_it_takes(findings: Findings) -> list[str]:
             lines.append(f"  {step.who} was slow{where}   ({step.what})")
         elif step.kind == FIRED:
             lines.append("  a time-out fired first")
-    del home
     return lines
 
 
 def _timeline(steps: list[Step], home: str) -> list[str]:
-    rows: list[str] = []
-    index = 0
-    width = min(max((len(step.who) for step in steps), default=0), 24)
-    while index < len(steps):
-        first = steps[index]
-        last, count = first, 1
-        if first.kind == RAN:
-            while index + count < len(steps) and _continues(steps[index + count], first, last):
-                last = steps[index + count]
-                count += 1
-        index += count
-        moment = f"{first.time * 1e3:.1f}ms"
-        if first.kind == RAN:
-            origin = "start" if first.before is None else _show(first.before, home)
-            target = last.end or (
-                "?" if last.after is None else f"{_show(last.after, home)}  {_source(last.after)}"
-            )
-            times = f"   x{count}" if count > 1 else ""
-            rows.append(f"  {moment:>9} {first.who:<{width}}  {origin} -> {target}{times}")
-        elif first.kind == HELD:
-            at = "" if first.before is None else _show(first.before, home)
-            rows.append(f"> {moment:>9} {first.who:<{width}}  {at} HELD ({first.what})")
-        else:
-            rows.append(f"> {moment:>9} {first.who:<{width}}  FIRED")
+    rows = collapse(_rows([step for step in steps if not step.is_librarys], home))
     if len(rows) <= _LINES:
         return rows
     marked = next((place for place, row in enumerate(rows) if row.startswith(">")), 0)
     start = max(0, min(marked - _LINES // 4, len(rows) - _LINES))
-    cut = rows[start : start + _LINES]
-    before, after = start, len(rows) - start - len(cut)
-    return (
-        [f"    ... {before} lines before"] * (before > 0)
-        + cut
-        + [f"    ... {after} lines after"] * (after > 0)
+    end = start + _LINES
+    before = [f"    ... {start} lines before"] if start else []
+    after = [f"    ... {len(rows) - end} lines after"] if end < len(rows) else []
+    return before + rows[start:end] + after
+
+
+def _rows(steps: list[Step], home: str) -> list[tuple[str, str]]:
+    """Return each row as its moment and its text; steps of one task that follow each other are one row."""
+    rows: list[tuple[str, str]] = []
+    width = min(max((len(step.who) for step in steps), default=0), 24)
+    index = 0
+    while index < len(steps):
+        first = last = steps[index]
+        count = 1
+        while index + count < len(steps) and _continues(steps[index + count], last):
+            last = steps[index + count]
+            count += 1
+        following = index + count
+        moment = f"{first.time * 1e3:.1f}ms"
+        origin = "start" if first.before is None else _show(first.before, home)
+        if first.kind == RAN:
+            target = last.end or (
+                "?" if last.after is None else f"{_show(last.after, home)}  {_source(last.after)}"
+            )
+            times = f"   x{count}" if count > 1 else ""
+            rows.append((f"  {moment:>9} ", f"{first.who:<{width}}  {origin} -> {target}{times}"))
+        elif first.kind == HELD:
+            at = "" if first.before is None else f"{origin} "
+            until = _blocked_when_released(steps, index)
+            rows.append((f"> {moment:>9} ", f"{first.who:<{width}}  {at}HELD{until}"))
+        else:
+            rows.append((f"> {moment:>9} ", f"{first.who:<{width}}  FIRED"))
+        index = following
+    return rows
+
+
+def _blocked_when_released(steps: list[Step], index: int) -> str:
+    """Say who had to stop before an operation that was on hold came."""
+    held = steps[index]
+    released = next(
+        (place for place in range(index + 1, len(steps)) if steps[place].who == held.who), len(steps)
     )
+    before = [step.who for step in steps[index + 1 : released] if step.kind == RAN]
+    return f" until {before[-1]} could not go on" if before and released < len(steps) else ""
 
 
-def _continues(step: Step, first: Step, last: Step) -> bool:
-    return step.kind == RAN and step.who == first.who and not last.end
+def collapse(rows: list[tuple[str, str]]) -> list[str]:
+    """Show a group of up to three rows that repeats itself once, with the number of times.
+
+    Args:
+        rows: each its moment and its text; moments may differ.
+    """
+    lines: list[str] = []
+    index = 0
+    while index < len(rows):
+        size, times = _longest_repeat(rows, index)
+        for moment, text in rows[index : index + size]:
+            lines.append(moment + text)
+        if times > 1:
+            lines[-1] += f"   (these {size} lines x{times})" if size > 1 else f"   x{times}"
+        index += size * times
+    return lines
+
+
+def _longest_repeat(rows: list[tuple[str, str]], start: int) -> tuple[int, int]:
+    """Return the size of the group that begins here and repeats itself most, and how often it comes."""
+    best = (1, 1)
+    for size in (1, 2, 3):
+        group = [text for _, text in rows[start : start + size]]
+        times = 1
+        while [text for _, text in rows[start + size * times : start + size * (times + 1)]] == group:
+            times += 1
+        if times > 1 and size * times > best[0] * best[1]:
+            best = (size, times)
+    return best
+
+
+def _continues(step: Step, last: Step) -> bool:
+    return step.kind == last.kind == RAN and step.who == last.who and not last.end
 
 
 def _determinism(verdict: Verdict) -> str:

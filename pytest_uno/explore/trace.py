@@ -7,8 +7,9 @@ import inspect
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from pytest_uno.clock.asyncio_internals import waiter_of
 from pytest_uno.clock.await_chain import waiting_frames
-from pytest_uno.explore.asyncio_internals import exception_of
+from pytest_uno.explore.asyncio_internals import exception_of, reading_future
 from pytest_uno.explore.failures import users_sites
 from pytest_uno.explore.operations import FIRE, Operation
 
@@ -39,6 +40,7 @@ class Step(NamedTuple):
         end: how it ended, `returned`, `cancelled` or `raised X`; else "".
         what: of a hold, what was slow; of a completion that is picked, nothing.
         operation: of a hold, the class of the operation.
+        is_librarys: neither the task's coroutine nor what it waits in is the user's.
     """
 
     kind: str
@@ -49,6 +51,7 @@ class Step(NamedTuple):
     end: str = ""
     what: str = ""
     operation: str = ""
+    is_librarys: bool = False
 
 
 class Tracer:
@@ -114,15 +117,17 @@ class Tracer:
             elif (error := exception_of(task)) is not None:
                 end = f"raised {type(error).__name__}"
         after = None if end else place_of(task)
-        self.steps.append(Step(RAN, time, self.name(task), before, after, end))
+        is_librarys = before is None and after is None and not _is_users(task)
+        self.steps.append(Step(RAN, time, self.name(task), before, after, end, is_librarys=is_librarys))
 
     def _note_decision(self, chosen: Operation, held: Operation | None) -> None:
         self._finish()
         loop = self._loop
         assert loop is not None
         if held is not None:
-            who = held.what if held.task is None else self.name(held.task)
-            place = None if held.task is None else place_of(held.task)
+            task = held.task or _waiting_for(held, loop)
+            who = _describe_source(held) if task is None else self.name(task)
+            place = None if task is None else place_of(task)
             self.steps.append(Step(HELD, loop.time(), who, place, place, "", held.what, held.kind))
         if chosen.kind == FIRE:
             self.steps.append(Step(FIRED, loop.time(), "a time-out", None, None))
@@ -156,6 +161,28 @@ def place_of(task: asyncio.Task[Any]) -> Place | None:
         if is_user(code.co_filename):
             return Place(code.co_filename, line)
     return None
+
+
+def _waiting_for(held: Operation, loop: asyncio.AbstractEventLoop) -> asyncio.Task[Any] | None:
+    """Return the task that waits for what comes through a socket."""
+    answers: Any = held.answers
+    future: object = answers if asyncio.isfuture(answers) else reading_future(answers)
+    if future is None:
+        return None
+    return next((task for task in asyncio.all_tasks(loop) if waiter_of(task) is future), None)
+
+
+def _describe_source(held: Operation) -> str:
+    """Name a socket, where nobody waits for it."""
+    transport = held.answers
+    if not isinstance(transport, asyncio.BaseTransport):
+        return held.what
+    return f"{held.what} {transport.get_extra_info('sockname')}"
+
+
+def _is_users(task: asyncio.Task[Any]) -> bool:
+    code = getattr(task.get_coro(), "cr_code", None)
+    return code is not None and users_sites().is_user(code.co_filename)
 
 
 def _typed(task: Any) -> asyncio.Task[Any]:
