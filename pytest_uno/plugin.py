@@ -12,6 +12,7 @@ from pytest_uno.core.errors import compose_message
 from pytest_uno.harness.adoption import Adoption
 from pytest_uno.harness.collector import LeakCollector
 from pytest_uno.harness.leak_policy import take_known_leaks
+from pytest_uno.harness.exploration_summary import ExplorationSummary
 from pytest_uno.harness.marker import MARKER_HELP
 from pytest_uno.harness.policy_report import PolicyReport
 from pytest_uno.harness.pytest_internals import RUNNER_MODULE, check_pytest_asyncio
@@ -57,6 +58,7 @@ def pytest_configure(config: pytest.Config) -> None:
         take_known_leaks(config)
     else:
         plugins.register(LeakCollector(config, PolicyReport(config)), "uno-collector")
+        plugins.register(ExplorationSummary(config), "uno-exploration-summary")
     plugins.register(
         Adoption(asyncio_blocked=blocked, on_first_test=lambda: _register_harness(config)), "uno-adoption"
     )

@@ -19,6 +19,7 @@ UnoError
  └── TaskLeakError
 
 SandboxWarning                  a UserWarning: something that a database sandbox cannot show
+UnoExplorationWarning           a UserWarning: what an explored test's author may not expect
 UnoLeakWarning                  a UserWarning: a leak at level `warn`
 
 Wrong arguments stay `TypeError`, `ValueError` or `RuntimeError`, with a message of the same shape.
@@ -51,6 +52,7 @@ __all__ = [
     "TaskLeakError",
     "TooManyQueriesError",
     "UnoError",
+    "UnoExplorationWarning",
     "UnoLeakWarning",
     "compose_message",
     "docs_url",
@@ -168,6 +170,10 @@ class TaskLeakError(UnoError):
 
 class SandboxWarning(UserWarning):
     """A test does something with its database that one connection in one transaction cannot show."""
+
+
+class UnoExplorationWarning(UserWarning):
+    """Something about an explored test that its author may not expect; it stays a warning in every project."""
 
 
 class UnoLeakWarning(UserWarning):

@@ -45,6 +45,14 @@ class UnoDatabase:
         self.session_factory = session_factory
         self._sandbox = sandbox
 
+    def continue_as(self, other: UnoDatabase) -> None:
+        """Go on in the sandbox of another one, for a test that was taken out of its own for a while.
+
+        Args:
+            other: the database that the test has from now on.
+        """
+        self._sandbox = other._sandbox
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.engine.url!r} mode={self.mode!r}>"
 

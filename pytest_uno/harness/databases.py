@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from pytest_uno.core.errors import compose_message
+from pytest_uno.core.errors import ExplorationError, compose_message
 from pytest_uno.database.settings import DatabaseSettings
+from pytest_uno.harness.asyncio_internals import run_at_once
 
 if TYPE_CHECKING:
+    from pytest_uno.clock.virtual_clock import VirtualClock
     from pytest_uno.database.records import SandboxEnd
     from pytest_uno.database.run_databases import RunDatabases
     from pytest_uno.database.uno_database import UnoDatabase
@@ -116,14 +118,59 @@ class TestDatabase:
                 self._refuse_limit()
             return
         clock = self._test.clock
-        self.uno_db = self._shared.get().begin_test(
+        self.uno_db = self._begin_on(None if clock is None else clock.clock, self._wider_loop)
+        self._test.manager.session_factory = self.uno_db.session_factory
+
+    def begin_schedule(self, clock: VirtualClock) -> None:
+        """Put the engines into a sandbox of one schedule; the test must be suspended. `end` undoes it.
+
+        Args:
+            clock: the clock of the schedule.
+        """
+        self.uno_db = self._begin_on(clock, None)
+
+    def suspend(self) -> Callable[[], None]:
+        """Take the engines out of the test's sandbox, in which nothing has been done yet.
+
+        Returns:
+            What puts them back.
+
+        Raises:
+            ExplorationError: something has been done in it.
+        """
+        uno_db = self.uno_db
+        assert uno_db is not None
+        if uno_db.queries or uno_db.transactions:
+            raise ExplorationError(
+                compose_message(
+                    f"{self._test.item.nodeid}: uno_explore() was called after the test had used its database",
+                    cause="each schedule has the database as it is before the test: what the test has done would be "
+                    "missing in it",
+                    fix="explore first, or do in the scenario what it needs in the database",
+                    anchor="explore-used-database",
+                )
+            )
+        run_at_once(self._shared.get().end_test())  # of a sandbox without a connection: it waits for nothing
+        self.uno_db = None
+
+        def resume() -> None:
+            clock = self._test.clock
+            uno_db.continue_as(self._begin_on(None if clock is None else clock.clock, self._wider_loop))
+            self.uno_db = uno_db
+
+        return resume
+
+    def _begin_on(
+        self, clock: VirtualClock | None, wider_loop: asyncio.AbstractEventLoop | None
+    ) -> UnoDatabase:
+        options = self._test.options
+        return self._shared.get().begin_test(
             mode=cast("Any", options.db),
             conflict=cast("Any", options.db_conflict),
             wait=options.db_wait,
-            clock=None if clock is None else clock.clock,
-            wider_loop=self._wider_loop,
+            clock=clock,
+            wider_loop=wider_loop,
         )
-        self._test.manager.session_factory = self.uno_db.session_factory
 
     def open_session(self) -> Any:
         """Return a session that is closed with the test."""

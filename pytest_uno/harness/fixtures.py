@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_uno.harness.databases import TestDatabase
     from pytest_uno.harness.guard import TestGuard
     from pytest_uno.harness.runner import TestRunner
+    from pytest_uno.harness.scenario_exploration import ScenarioExploration
     from pytest_uno.leaks.leak_watch import LeakWatch
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "TEST_RUNNER",
     "uno_clock",
     "uno_db",
+    "uno_explore",
     "uno_leaks",
     "uno_manager",
     "uno_session",
@@ -151,6 +153,32 @@ def uno_session_factory(request: pytest.FixtureRequest) -> async_sessionmaker[As
             await import_orders(uno_session_factory)
     """
     return _database_of(request, "uno_session_factory")[1].session_factory
+
+
+@pytest.fixture
+def uno_explore(request: pytest.FixtureRequest) -> ScenarioExploration:
+    """Runs a scenario in many schedules that asyncio allows, and returns a report: is there one in which it fails?
+
+    For async tests (`report = await uno_explore(scenario)`) and sync ones, marked or not. Each schedule has a loop, a
+    manager and, in a marked test with a database, a sandbox of its own. Function scope.
+
+    Example:
+        @pytest.mark.uno_async
+        async def test_no_deposit_is_lost(uno_explore):
+            async def scenario():
+                account = Account()
+                await asyncio.gather(account.deposit(1), account.deposit(2))
+                assert account.balance == 3
+
+            report = await uno_explore(scenario)
+            assert report.failure is None, report.explanation
+    """
+    from pytest_uno.harness.scenario_exploration import ScenarioExploration
+    from pytest_uno.harness.settings import SETTINGS
+
+    guard: TestGuard | None = request.node.stash.get(GUARD, None)
+    database = None if guard is None else guard.test.database
+    return ScenarioExploration(request.node.nodeid, request.config.stash[SETTINGS].exploration, database)
 
 
 def _database_of(request: pytest.FixtureRequest, fixture: str) -> tuple[TestDatabase, UnoDatabase]:

@@ -27,6 +27,7 @@ from pytest_uno.leaks.model import Finding, Frame, OwnerInfo
 from pytest_uno.leaks.owners import OWNER
 
 if TYPE_CHECKING:
+    from pytest_uno.harness.explored_test import ExploredTest
     from pytest_uno.leaks.leak_watch import LeakWatch
 
 __all__ = ["TestGuard"]
@@ -49,7 +50,7 @@ class TestGuard:
     def __init__(
         self,
         run: RunState,
-        verdicts: Verdicts,
+        verdicts: Verdicts | ExploredTest,
         item: pytest.Item,
         options: TestOptions,
         runner: Any,

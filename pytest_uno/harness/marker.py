@@ -13,6 +13,12 @@ import pytest
 
 from pytest_uno.core.errors import compose_message
 from pytest_uno.harness.database_options import CONFLICTS, DATABASE_MODES
+from pytest_uno.harness.exploration_options import (
+    EXPLORATION_KEYS,
+    ExplorationOptions,
+    find_exploration_problem,
+    read_exploration,
+)
 from pytest_uno.harness.loop_scopes import is_async_function
 from pytest_uno.harness.pytest_internals import SCOPES
 from pytest_uno.harness.settings import CLOCKS, SETTINGS, Settings, suggest
@@ -37,9 +43,9 @@ MARKER = "uno_async"
 
 MARKER_HELP = (
     "uno_async(clock=, start=, timeout=, real_timeout=, leaks=, allow_leaks=, db=, db_conflict=, db_wait=, "
-    "max_queries=, loop_scope=, loop_factories=): run the async test with pytest-uno: a virtual clock, its own "
-    "AsyncManager, leak checks, a database of which nothing stays, a real-time watchdog; uno_async(False) leaves it "
-    "alone"
+    "max_queries=, schedules=, seed=, delay=, jitter=, timeouts=, explore_time=, loop_scope=, loop_factories=): run "
+    "the async test with pytest-uno: a virtual clock, its own AsyncManager, leak checks, a database of which nothing "
+    "stays, a real-time watchdog, many schedules; uno_async(False) leaves it alone"
 )
 
 FOREIGN_MARKERS = ("anyio", "trio", "curio", "twisted", "gevent")
@@ -69,6 +75,8 @@ class TestOptions:
     """Real seconds that a task waits for the transaction of another."""
     max_queries: int | None
     """How many statements the test may send; None: any number."""
+    exploration: ExplorationOptions | None = None
+    """How its schedules are explored; None: it runs once, in stock order."""
 
     @property
     def leaks(self) -> str:
@@ -140,15 +148,13 @@ _KEYS: dict[str, Callable[[object], str | None]] = {
     "db_conflict": _one_of(CONFLICTS),
     "db_wait": _seconds,
     "max_queries": _count,
+    **EXPLORATION_KEYS,
     "loop_scope": _one_of(SCOPES),
     "loop_factories": _factory_names,
 }
 
 _OPTION_OF = {"db": "uno_db_mode"}
 """The option whose flag beats a key, where it is called otherwise."""
-
-_LATER_KEYS = ("schedules", "seed", "delay", "jitter", "timeouts", "explore_time")
-"""Keys whose parts of the harness are not in this version; refused, so that no test believes in them."""
 
 
 def check_marker(mark: pytest.Mark, where: str) -> None:
@@ -167,16 +173,10 @@ def check_marker(mark: pytest.Mark, where: str) -> None:
             "name the argument, for example uno_async(real_timeout=5)",
         )
     for key, value in mark.kwargs.items():
-        if key in _LATER_KEYS:
-            _refuse(
-                f"{where}: uno_async({key}=...) is not part of this version",
-                f"remove {key}=; this version knows {', '.join(_KEYS)}",
-            )
         if key not in _KEYS:
-            known = (*_KEYS, *_LATER_KEYS)
             _refuse(
                 f"{where}: uno_async got an unknown argument {key!r}",
-                suggest(key, known) + f"known arguments: {', '.join(_KEYS)}",
+                suggest(key, tuple(_KEYS)) + f"known arguments: {', '.join(_KEYS)}",
             )
         if (fix := _KEYS[key](value)) is not None:
             _refuse(f"{where}: uno_async({key}={value!r}) is not a value of {key}", fix)
@@ -248,6 +248,8 @@ def merge_markers(item: pytest.Item) -> Mapping[str, Any] | None:
             of_all["leaks"] = [mark.kwargs["leaks"] for mark in reversed(marks) if "leaks" in mark.kwargs]
     if merged.get("start") is not None:
         _check_start(item, merged)
+    if not EXPLORATION_KEYS.keys().isdisjoint(merged):
+        _check_exploration(item, merged)
     return merged
 
 
@@ -260,6 +262,19 @@ def _check_start(item: pytest.Item, merged: Mapping[str, Any]) -> None:
             + ("(uno_clock = real)" if is_of_run else "(clock='real')"),
             "remove start=, or run the test with clock='virtual'",
         )
+
+
+def _check_exploration(item: pytest.Item, merged: Mapping[str, Any]) -> None:
+    settings = item.config.stash[SETTINGS]
+    is_of_run = "clock" not in merged or "uno_clock" in settings.flags
+    problem = find_exploration_problem(merged, settings.clock if is_of_run else merged["clock"])
+    if problem is None and getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+        problem = (
+            "schedules= and @given cannot be combined: each example would be explored by itself",
+            "call uno_explore(scenario) in the test, with the example's values",
+        )
+    if problem is not None:
+        _refuse(f"{item.nodeid}: uno_async({problem[0]})", problem[1])
 
 
 def _is_wanted_by_auto_mode(item: pytest.Item) -> bool:
@@ -300,6 +315,7 @@ def resolve_options(item: pytest.Item, merged: Mapping[str, Any]) -> TestOptions
         db_conflict=merged.get("db_conflict", "error"),
         db_wait=float(merged.get("db_wait", settings.database.wait)),
         max_queries=merged.get("max_queries"),
+        exploration=read_exploration(merged, settings.exploration) if "schedules" in merged else None,
     )
 
 

@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import functools
 from collections.abc import Callable, Generator, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -47,9 +47,13 @@ from pytest_uno.harness.run_state import RunState, is_judged, is_uno_test, optio
 from pytest_uno.harness.verdict import Verdicts
 from pytest_uno.leaks.owners import Owner
 
+if TYPE_CHECKING:
+    from pytest_uno.harness.exploration_options import ExplorationOptions
+    from pytest_uno.harness.explored_test import ExploredTest, ScheduleRunner
+
 __all__ = ["FixtureCrashError", "TestRunner"]
 
-_LIGHT_RUNNER: pytest.StashKey[LightRunner] = pytest.StashKey()
+_LIGHT_RUNNER: pytest.StashKey[LightRunner | ScheduleRunner] = pytest.StashKey()
 _PLAIN_ASYNC_FIXTURES: pytest.StashKey[list[Callable[..., Any]]] = pytest.StashKey()
 
 
@@ -121,7 +125,9 @@ class TestRunner:
                 for definitions in fixture_definitions(item).values()
                 if definitions and is_async_function(definitions[-1].func)
             ]
-            if self._has_light_runner(item):
+            if options.exploration is not None:
+                self._explore(item, options, options.exploration)
+            elif self._has_light_runner(item):
                 leave_out_policy(item)
                 item.setup = functools.partial(self._set_up_light, item, options)  # type: ignore[method-assign]
                 item.runtest = functools.partial(self._run_light, item)  # type: ignore[method-assign]
@@ -151,18 +157,57 @@ class TestRunner:
                 runner.close()
                 raise
         guard = TestGuard(self._run, self._verdicts, item, options, runner, owns_loop=True)
+        self._set_up_guarded(item, guard, runner, runner.close, own_runner=factory is None)
+
+    def _set_up_guarded(
+        self,
+        item: pytest.Function,
+        guard: TestGuard,
+        runner: LightRunner | ScheduleRunner,
+        close: Callable[[], None],
+        *,
+        own_runner: bool,
+    ) -> None:
+        __tracebackhide__ = True
 
         def end() -> None:
             try:
                 self._end_guard(item, guard)
             finally:
                 del item.stash[_LIGHT_RUNNER]
-                runner.close()
+                close()
 
         item.stash[_LIGHT_RUNNER] = runner
         item.addfinalizer(end)
         self._begin_guard(item, guard)
-        set_up_item(item, own_runner=factory is None)
+        set_up_item(item, own_runner=own_runner)
+
+    def _explore(self, item: pytest.Function, options: TestOptions, exploration: ExplorationOptions) -> None:
+        """Let a test run in many schedules, each with a loop, a guard and fixtures of its own."""
+        from pytest_uno.harness.explored_test import ExploredTest  # few tests need it
+
+        if not self._has_light_runner(item):
+            pytest.fail(
+                compose_message(
+                    f"{item.nodeid}: uno_async(schedules=...) needs a loop for each schedule",
+                    cause="the test uses an async fixture that is wider than a test, or another event loop policy, and "
+                    "runs on a shared loop",
+                    fix="give the fixture function scope, or explore a scenario with the fixture uno_explore",
+                    anchor="explore-shared-loop",
+                ),
+                pytrace=False,
+            )
+
+        def set_up(runner: ScheduleRunner, judge: ExploredTest) -> None:
+            guard = TestGuard(self._run, judge, item, options, runner, owns_loop=True)
+            self._set_up_guarded(item, guard, runner, _do_nothing, own_runner=True)
+
+        leave_out_policy(item)
+        explored = ExploredTest(
+            self._run, self._verdicts, item, exploration, set_up=set_up, explain=self._explain_failure
+        )
+        item.setup = explored.set_up  # type: ignore[method-assign]
+        item.runtest = explored.call  # type: ignore[method-assign]
 
     def _run_light(self, item: pytest.Function) -> None:
         context = contextvars.copy_context()
@@ -343,11 +388,14 @@ def _for_uno(policy: Any, factory: LoopFactory | None) -> LoopFactory | None:
     return factory_of_shared_loop(policy, factory, is_for_uno=True)
 
 
-def _returning(runner: LightRunner) -> Callable[..., LightRunner]:
-    def get_runner(**_: object) -> LightRunner:
+def _returning(runner: LightRunner | ScheduleRunner) -> Callable[..., object]:
+    def get_runner(**_: object) -> object:
         return runner
 
     return get_runner
+
+
+def _do_nothing() -> None: ...
 
 
 class _Watched:

@@ -16,6 +16,11 @@ from pytest_uno.harness.database_options import (
     add_database_flags,
     read_database_settings,
 )
+from pytest_uno.harness.exploration_options import (
+    ExplorationFlags,
+    add_exploration_flags,
+    read_exploration_flags,
+)
 from pytest_uno.harness.leak_policy_options import (
     LEAK_POLICY_INI_OPTIONS,
     LeakPolicySettings,
@@ -76,6 +81,7 @@ class Settings:
     leak_policy: LeakPolicySettings
     reports: tuple[ReportTarget, ...]
     database: DatabaseSettings
+    exploration: ExplorationFlags
     flags: frozenset[str]
     """The options given on the command line: there they beat the marker of a test."""
 
@@ -133,6 +139,7 @@ def add_options(parser: pytest.Parser) -> None:
     )
     add_leak_policy_flags(group)
     add_database_flags(group)
+    add_exploration_flags(group)
 
 
 def parse_settings(config: pytest.Config) -> Settings:
@@ -166,6 +173,7 @@ def parse_settings(config: pytest.Config) -> Settings:
             mode=_choice(config, "uno_db_mode", DATABASE_MODES),
             wait=_duration(config, "uno_db_wait", "seconds"),
         ),
+        exploration=read_exploration_flags(config),
         flags=flags,
     )
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_uno.core.errors import UnoLeakWarning
+from pytest_uno.harness.exploration_summary import EXPLORATION
 from pytest_uno.harness.leak_policy import Decision, LeakPolicy
 from pytest_uno.harness.pytest_internals import Failed, make_call_info, protocol_implementers, run_test_phases
 from pytest_uno.harness.run_state import TestRun, is_uno_test, options_of
@@ -49,6 +50,7 @@ class LeakError(Failed):
 
         self.headline = missing[0].partition("\n")[0] if missing else render_headline(findings)
         """What the short test summary and the message of JUnit say."""
+        self.findings = tuple(findings)
 
 
 class MissingLeakError(Failed):
@@ -163,7 +165,7 @@ class Verdicts:
             Exception: `error`, when the call's report is out of reach.
         """
         item, call = test.item, test.item.stash.get(_CALL, None)
-        findings = self._settle(item, test.options.leak_levels, findings, test.options.allowances)
+        findings = self.settle(item, test.options.leak_levels, findings, test.options.allowances)
         if call is None or not call.is_clean:  # it failed or was skipped: no second verdict, nothing missed
             if findings:
                 item.add_report_section("teardown", "leaks", str(LeakError(findings)))
@@ -176,7 +178,7 @@ class Verdicts:
         me = OwnerInfo.of(test.owner)
         own = [finding for finding in findings if finding.owner == me]
         of_others = [finding for finding in findings if finding.owner != me]
-        failure = _combine(own, missing, error)
+        failure = self.combine(own, missing, error)
         if failure is not None:
             if self._last_logged is call.report:
                 _attach(item, own)
@@ -192,19 +194,26 @@ class Verdicts:
         Raises:
             LeakError: there is something to blame, at level `error`.
         """
-        findings = self._settle(item, levels, findings)
+        findings = self.settle(item, levels, findings)
         if findings:
             _attach(item, findings)
             raise LeakError(findings, with_owner=True)
 
-    def _settle(
+    def settle(
         self,
         item: pytest.Item,
         levels: LeakLevels,
         findings: Sequence[Finding],
         of_marker: Allowances = (),
     ) -> Sequence[Finding]:
-        """Attach what does not fail the test, warn of what is at level `warn`; return what does fail it."""
+        """Attach what does not fail a test, warn of what is at level `warn`; return what does fail it.
+
+        Args:
+            item: the test.
+            levels: its levels.
+            findings: what was found.
+            of_marker: what its marker allows.
+        """
         if not findings:
             return findings
         new: list[Finding] = []
@@ -222,12 +231,44 @@ class Verdicts:
                     item.warn(UnoLeakWarning(_render(finding)))
         return new
 
+    @staticmethod
+    def attach(item: pytest.Item, findings: Sequence[Finding]) -> None:
+        """Let leaks that fail a test travel on its report.
+
+        Args:
+            item: the test.
+            findings: the leaks.
+        """
+        _attach(item, findings)
+
+    @staticmethod
+    def combine(
+        findings: Sequence[Finding], missing: Sequence[str], error: Exception | None
+    ) -> BaseException | None:
+        """Make one exception of all that is wrong with the end of a test; None if nothing is.
+
+        Args:
+            findings: leaks that fail it.
+            missing: what to say about each leak that was expected and not found.
+            error: what the shutdown of its manager raised.
+        """
+        if not findings and not missing:
+            return error
+        leak = LeakError(findings, missing=missing) if findings else MissingLeakError("\n\n".join(missing))
+        if error is None:
+            return leak
+        what = "left something behind" if findings else "did not leak as expected"
+        return BaseExceptionGroup(f"the test {what}, and its manager failed to shut down", [leak, error])
+
     def _attach_all(self, item: pytest.Item, report: pytest.TestReport) -> None:
         """Put on a report what was found, which patterns allow that, and what the test does not look at."""
         # Also when there is none: the collector counts the tests that were judged.
         report.uno_leaks = item.stash.get(_LEAKS, [])  # type: ignore[attr-defined]
         options, call = options_of(item) if is_uno_test(item) else None, item.stash.get(_CALL, None)
         uses = self._policy.describe_uses(item, options, is_judged=call is not None and call.is_clean)
+        explored = item.stash.get(EXPLORATION, None)
+        if explored is not None:
+            report.uno_explored = explored._asdict()  # type: ignore[attr-defined]
         if uses:
             report.uno_allowances = uses  # type: ignore[attr-defined]
         unwatched = [] if options is None else self._policy.find_unwatched(options.leak_levels)
@@ -262,18 +303,6 @@ def _put_headline(report: pytest.TestReport, headline: str) -> None:
     crash = getattr(report.longrepr, "reprcrash", None)
     if crash is not None:
         crash.message = headline
-
-
-def _combine(
-    findings: Sequence[Finding], missing: Sequence[str], error: Exception | None
-) -> BaseException | None:
-    if not findings and not missing:
-        return error
-    leak = LeakError(findings, missing=missing) if findings else MissingLeakError("\n\n".join(missing))
-    if error is None:
-        return leak
-    what = "left something behind" if findings else "did not leak as expected"
-    return BaseExceptionGroup(f"the test {what}, and its manager failed to shut down", [leak, error])
 
 
 def _as_plain_data(finding: Finding, decision: Decision = _NEW) -> dict[str, Any]:

@@ -92,7 +92,6 @@ def test_false_turns_it_off(project: Any) -> None:
         ("start='yesterday'", "uno_async(start='yesterday') is not a value of start*ISO 8601"),
         ("start=2026", "uno_async(start=2026)*give a datetime"),
         ("start='2026-01-01', clock='real'", "start=...) needs virtual time*(clock='real')*remove start="),
-        ("schedules=5", "uno_async(schedules=...) is not part of this version"),
         ("5", "takes keyword arguments, or False alone, not (5,)"),
         ("False, leaks='off'", "takes keyword arguments, or False alone"),
     ],

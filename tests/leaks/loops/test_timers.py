@@ -36,6 +36,11 @@ async def by_call_later() -> None:
     asyncio.get_running_loop().call_later(60, late)  # LEAK
 
 
+class DerivedLoop(asyncio.SelectorEventLoop):
+    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> asyncio.TimerHandle:
+        return super().call_at(when, callback, *args, context=context)
+
+
 @leaks("late")
 async def by_call_at() -> None:
     loop = asyncio.get_running_loop()
@@ -206,6 +211,13 @@ def test_a_leak_is_reported_once(bench: Any, test: Test, target: str, line_of: L
 def test_a_look_alike_is_silent(bench: Any, test: Test) -> None:
     assert bench.run_test(test) == []
     assert bench.unhandled == []
+
+
+@pytest.mark.parametrize("bench", [DerivedLoop], indirect=True)
+@pytest.mark.parametrize("test", [by_call_later, by_call_at])
+def test_a_derived_loop_is_no_library(bench: Any, test: Test, line_of: LineOf) -> None:
+    (finding,) = bench.run_test(test, loop_ends=False)
+    assert finding.created[0].line == line_of(test, "# LEAK")
 
 
 def test_timers_are_reported_in_the_order_in_which_they_were_made(bench: Any) -> None:
