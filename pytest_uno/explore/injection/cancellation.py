@@ -19,7 +19,7 @@ __all__ = ["assert_cancel_safe"]
 
 _WORDS = {
     "wait": "cancelled while it waited",
-    "wake": "cancelled when what it waited for was done, before it went on: the result was lost",
+    "wake": "cancelled when the result was there, before it went on",
 }
 _BARE = "cancelled while it let others run"
 

@@ -46,24 +46,25 @@ class InjectionError(UnoError, AssertionError):
 
 
 def describe_failures(caller: str, failures: Sequence[InjectionFailure]) -> str:
-    """Return the lines that show failures, those of the same kind at the same line together.
+    """Return the lines that show failures, those at the same line with the same problems together.
 
     Args:
         caller: the function that was called, for the line that runs one of them alone.
         failures: the failures, at least one.
     """
-    groups: dict[tuple[str, Frame | None, tuple[str, ...]], list[str]] = {}
+    groups: dict[tuple[Frame | None, tuple[str, ...]], list[InjectionFailure]] = {}
     for failure in failures:
-        groups.setdefault((failure.moment, failure.place, failure.problems), []).append(failure.only)
+        groups.setdefault((failure.place, failure.problems), []).append(failure)
     lines: list[str] = []
-    for (moment, place, problems), names in list(groups.items())[:_SHOWN]:
-        lines.append(f"{_listed(names)}: {moment}")
+    for (place, problems), alike in list(groups.items())[:_SHOWN]:
+        moments = dict.fromkeys(failure.moment for failure in alike)
+        lines.append(f"{_listed([failure.only for failure in alike])}: {'; '.join(moments)}")
         if place is not None:
             lines.append(
                 f"    at {place.file}:{place.line} in {place.function}" + f": {place.code}" * bool(place.code)
             )
         lines += [textwrap.indent(problem, "      ").replace("      ", "    - ", 1) for problem in problems]
-    more = [name for names in list(groups.values())[_SHOWN:] for name in names]
+    more = [failure.only for alike in list(groups.values())[_SHOWN:] for failure in alike]
     if more:
         lines.append(f"and {len(more)} more: {_listed(more)}")
     lines.append(f"one alone: {caller}(..., only={failures[0].only!r})")

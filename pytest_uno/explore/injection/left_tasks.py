@@ -62,5 +62,7 @@ def _is_of_library(task: AnyTask) -> bool:
 
 def _describe(task: AnyTask) -> str:
     name = task.get_name()
-    what = getattr(coroutine_of(task), "__qualname__", "") if AUTOMATIC_NAME.fullmatch(name) else repr(name)
-    return f"a task that goes on: {what}{describe_place(waiting_frames(task))}"
+    coroutine: str = getattr(coroutine_of(task), "__qualname__", "a task")
+    what = f"{coroutine}()" if AUTOMATIC_NAME.fullmatch(name) else f"{name!r}, {coroutine}()"
+    lines = [(code, line) for code, line in waiting_frames(task) if not is_of_library(code)]
+    return f"a task that goes on: {what}{describe_place(lines)}"

@@ -163,7 +163,7 @@ async def leave_child() -> None:
 
 def test_a_task_that_goes_on_is_found_with_its_place() -> None:
     for problems in failures_of(leave_child, moments="wait").values():
-        assert problems[0].startswith("left behind: a task that goes on: 'poller' at ")
+        assert problems[0].startswith("left behind: a task that goes on: 'poller', sleep()")
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="asyncio has no eager tasks")

@@ -46,7 +46,7 @@ def test_two_cancellations_show_it() -> None:
         "wake@1+wake@2",
     ]
     assert caught.value.injections == 6
-    assert "cancelled while it waited, then cancelled when what it waited for was done" in str(caught.value)
+    assert "cancelled while it waited, then cancelled when the result was there" in str(caught.value)
 
 
 def test_a_safe_operation_bears_two() -> None:
