@@ -1,4 +1,4 @@
-"""The baseline: the leaks that are known, as a JSON report of format 1 with no summary.
+"""The baseline: the leaks that are known, as a JSON report of format 1.
 
 Made to be kept in version control: an entry stays letter for letter as it was first written, however lines, tests and
 workers change around it, and the order is by what stays the same too, so that two branches seldom touch one place.
@@ -61,6 +61,12 @@ class Entry:
     def tests(self) -> tuple[str, ...]:
         """The node IDs of the tests it was seen in when it was written."""
         return tuple(sighting["test"] for sighting in self.data["seen"])
+
+    @property
+    def count(self) -> int:
+        """How often it was found when it was written."""
+        count = self.data.get("count")
+        return count if isinstance(count, int) else len(self.tests)
 
     @property
     def own_files(self) -> frozenset[str]:
@@ -180,13 +186,20 @@ def render(baseline: Baseline, project: str) -> str:
     Returns:
         The text of the file: ASCII only. What `parse` makes of it renders as the same text again.
     """
-    head = report_data([], RunSummary(0, project=project))
-    for volatile in ("summary", "leaks"):
-        head.pop(volatile, None)
-    head |= {key: value for key, value in (baseline.head or {}).items() if key != "summary"}
     entries = sorted(baseline.entries, key=_order)
-    head["leaks"] = [_normalize(entry.data) for entry in entries]
-    return json.dumps(head, indent=2) + "\n"
+    data = report_data([], RunSummary(0, project=project)) | dict(baseline.head or {})
+    data["summary"] = _count(entries)
+    data["leaks"] = [_normalize(entry.data) for entry in entries]
+    return json.dumps(data, indent=2) + "\n"
+
+
+def _count(entries: Sequence[Entry]) -> dict[str, int]:
+    """Count anew: after a merge the numbers in the file are those of neither side."""
+    return {
+        "distinct": len(entries),
+        "total": sum(entry.count for entry in entries),
+        "tests": len({test for entry in entries for test in entry.tests}),
+    }
 
 
 def _read_head(data: object, name: str) -> dict[str, Any]:
