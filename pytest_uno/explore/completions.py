@@ -32,11 +32,13 @@ class Completions:
 
     Attributes:
         pending: the operations, the one due first in front.
+        has_hidden: the last answer left something out that stands behind what it names.
     """
 
-    __slots__ = ("pending",)
+    __slots__ = ("has_hidden", "pending")
 
     def __init__(self) -> None:
+        self.has_hidden = False
         self.pending: list[Operation] = []
 
     def add(self, operation: Operation) -> None:
@@ -47,25 +49,37 @@ class Completions:
         else:
             pending.append(operation)
 
-    def prune(self, forget: Callable[[Operation], object]) -> None:
+    def prune(self, forget: Callable[[Operation], object]) -> int:
         """Drop what was cancelled, and a `sleep(0)` whose task was.
 
         Args:
             forget: told of each that is dropped.
+
+        Returns:
+            How many of those that are left stand in the ready queue.
         """
-        cancelled = [one for one in self.pending if _is_cancelled(one)]
+        cancelled: list[Operation] = []
+        in_ready = 0
+        for one in self.pending:
+            if _is_cancelled(one):
+                cancelled.append(one)
+            elif one.is_in_ready:
+                in_ready += 1
         for one in cancelled:
             self.pending.remove(one)
             forget(one)
+        return in_ready
 
     def due(self, now: float) -> list[Operation]:
         """Return the first of each task and each source of what may arrive at the present moment."""
         pending = self.pending
         if len(pending) == 1:
+            self.has_hidden = False
             return pending[:] if pending[0].when <= now else []
         heads = self._heads(now)
         for one in heads:
             if one.passed > PASSES:
+                self.has_hidden = True
                 return [one]
         return heads
 
@@ -86,17 +100,20 @@ class Completions:
         return [one for one in self._heads(horizon) if one.when > now]
 
     def _heads(self, until: float) -> list[Operation]:
+        self.has_hidden = False
         heads: list[Operation] = []
-        lanes: set[int] = set()
+        tasks: set[Any] = set()
         sources: set[Any] = set()
         for one in self.pending:
             if one.when > until:
                 break
-            lane, source = one.lane, one.source
-            if lane not in lanes and source not in sources:
+            task, source = one.task, one.source
+            if task not in tasks and source not in sources:
                 heads.append(one)
-            if lane:
-                lanes.add(lane)
+            else:
+                self.has_hidden = True
+            if task is not None:
+                tasks.add(task)
             if source is not None:
                 sources.add(source)
         return heads

@@ -16,11 +16,11 @@ import selectors
 import threading
 import time
 import types
-import weakref
 from asyncio import Handle
 from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from math import inf
-from typing import TYPE_CHECKING, Any, TypeVarTuple, Unpack, cast
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, Unpack, cast
 
 from pytest_uno.clock.budgets import Budgets
 from pytest_uno.clock.future_kinds import WORK
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["IntakeLoop"]
 
+T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 _BUDGETS = Budgets(deadlock_grace=0.05, deadlock_patience=0.3, stall=10.0)
@@ -66,7 +67,6 @@ class IntakeLoop(VirtualEventLoop):
         "_jobs",
         "_keeps_sleeps",
         "_keeps_yields",
-        "_lanes",
         "_lateness",
         "_pending",
         "_readiness",
@@ -81,7 +81,6 @@ class IntakeLoop(VirtualEventLoop):
         self._jitter = settings.jitter
         self._completions = Completions()
         self._pending = self._completions.pending
-        self._lanes: weakref.WeakKeyDictionary[asyncio.Task[Any], int] = weakref.WeakKeyDictionary()
         self._readiness: dict[int, Operation] = {}
         self._keeps_sleeps = self._keeps_yields = False
         self._lateness = inf if settings.timeouts else settings.jitter * IO_LATENESS
@@ -89,15 +88,6 @@ class IntakeLoop(VirtualEventLoop):
         self._select = self._virtual_selector.wait
         self._virtual_selector.wait = self._wait_for_news
         self._jobs = Jobs(self.outside.threads.count_waiting_for_loop)
-
-    def lane_of(self, task: asyncio.Task[Any] | None) -> int:
-        """Return the number of a task, in the order in which tasks first waited; 0 for none."""
-        if task is None:
-            return 0
-        lane = self._lanes.get(task)
-        if lane is None:
-            lane = self._lanes[task] = len(self._lanes) + 1
-        return lane
 
     @property
     def slow_jobs(self) -> int:
@@ -123,7 +113,7 @@ class IntakeLoop(VirtualEventLoop):
     ) -> Timer:
         """Call back at a moment of the loop's time, see `asyncio.loop.call_at`."""
         timer = super().call_at(when, callback, *args, context=context)
-        if self._keeps_sleeps and callback is SLEEP_CALLBACK:
+        if self.is_exploring and callback is SLEEP_CALLBACK:
             scheduled = self._scheduled
             if scheduled[-1] is timer:
                 scheduled.pop()
@@ -134,10 +124,8 @@ class IntakeLoop(VirtualEventLoop):
             task = _current_task()
             now = self.time()
             when = timer.when()
-            latest = now + (when - now) * self._jitter
-            self._completions.add(
-                Operation(SLEEP, when, latest, timer.sequence, self.lane_of(task), None, timer, task, "sleep")
-            )
+            latest = now + (when - now) * self._jitter if self._keeps_sleeps else when
+            self._completions.add(Operation(SLEEP, when, latest, timer.sequence, None, timer, task, "sleep"))
         return timer
 
     def call_soon(
@@ -156,7 +144,7 @@ class IntakeLoop(VirtualEventLoop):
         if self._keeps_yields and hasattr(callback, "__self__"):
             task = _current_task()
             if is_step_of(callback, task):
-                one = self._begin(YIELD, handle, self.lane_of(task), None, task, "sleep(0)")
+                one = self._begin(YIELD, handle, None, task, "sleep(0)")
                 one.is_in_ready = True
         return handle
 
@@ -180,13 +168,24 @@ class IntakeLoop(VirtualEventLoop):
         self._write_to_self()
         return handle
 
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[Unpack[Ts]], T], *args: *Ts
+    ) -> asyncio.Future[T]:
+        """Give a job to an executor, see `asyncio.loop.run_in_executor`; its answer comes when it is picked."""
+        if not self.is_exploring or not isinstance(executor, ThreadPoolExecutor | None):
+            return super().run_in_executor(executor, func, *args)
+        # From 3.15 on, a job that is over before its future is chained to asyncio's finishes that one at once.
+        is_chained = threading.Lock()
+        with is_chained:
+            return super().run_in_executor(executor, lambda: _run_after(is_chained, func, *args))
+
     def _note_future(self, future: asyncio.Future[Any], kind: int, maker: types.FrameType) -> None:
         super()._note_future(future, kind, maker)
         if kind == WORK and self.is_exploring and (submission := submission_of(maker)) is not None:
             self._jobs.wait(IN_TURN)
             task = _current_task()
             self._jobs.in_flight[id(future)] = Job(
-                future, task, self.lane_of(task), submission.source, self._next_place(), submission.what
+                future, task, submission.source, self._next_place(), submission.what
             )
 
     def _add_callback(self, handle: Handle) -> None:
@@ -200,7 +199,7 @@ class IntakeLoop(VirtualEventLoop):
             owner: object = getattr(callback, "__self__", None)
             source = handle if owner is None or owner is self else owner
             name: str = getattr(callback, "__name__", "")
-            one = self._begin(IO, handle, 0, (name, id(source)), None, _SOCKET_CALLBACKS.get(name, "socket"))
+            one = self._begin(IO, handle, (name, id(source)), None, _SOCKET_CALLBACKS.get(name, "socket"))
             self._readiness[id(handle)] = one
             waits = owner if owner is not self else next(iter(cast("Any", handle)._args), None)
             self._answer(one, waits)
@@ -210,17 +209,17 @@ class IntakeLoop(VirtualEventLoop):
         return self._timers_made
 
     def _begin(
-        self, kind: str, handle: Handle, lane: int, source: object, task: asyncio.Task[Any] | None, what: str
+        self, kind: str, handle: Handle, source: object, task: asyncio.Task[Any] | None, what: str
     ) -> Operation:
         now = self.time()
-        one = Operation(kind, now, now + self._lateness, self._next_place(), lane, source, handle, task, what)
+        one = Operation(kind, now, now + self._lateness, self._next_place(), source, handle, task, what)
         self._completions.add(one)
         return one
 
     def _take(self, letter: Letter) -> None:
         job = letter.job
         if job is None:
-            self._begin(IO, letter.handle, 0, letter.thread, None, "thread")
+            self._begin(IO, letter.handle, letter.thread, None, "thread")
             return
         now = self.time()
         one = Operation(
@@ -228,7 +227,6 @@ class IntakeLoop(VirtualEventLoop):
             now,
             now + self._lateness,
             job.sequence,
-            job.lane,
             job.source,
             letter.handle,
             job.task,
@@ -274,6 +272,12 @@ class IntakeLoop(VirtualEventLoop):
     _read_from_self: Callable[[], object]
     _write_to_self: Callable[[], object]
     _process_events: Callable[[Any], object]
+
+
+def _run_after(moment: threading.Lock, func: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
+    with moment:
+        pass
+    return func(*args)
 
 
 _SOCKET_CALLBACKS = {"_accept_connection": "a connection", "_write_ready": "room to write"}

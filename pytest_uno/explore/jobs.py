@@ -37,7 +37,6 @@ class Job:
     Attributes:
         future: what it finishes.
         task: the task that handed it over.
-        lane: the number of that task.
         source: what answers in order; None without one.
         sequence: its place in the order in which jobs were handed over.
         what: what does it, in words.
@@ -45,20 +44,18 @@ class Job:
         is_slow: it has kept the loop waiting for too long.
     """
 
-    __slots__ = ("future", "is_answered", "is_slow", "lane", "sequence", "source", "task", "what")
+    __slots__ = ("future", "is_answered", "is_slow", "sequence", "source", "task", "what")
 
     def __init__(
         self,
         future: asyncio.Future[Any],
         task: asyncio.Task[Any] | None,
-        lane: int,
         source: object,
         sequence: int,
         what: str,
     ) -> None:
         self.future = future
         self.task = task
-        self.lane = lane
         self.source = source
         self.sequence = sequence
         self.what = what
@@ -137,7 +134,12 @@ class Jobs:
         slice_ = _FIRST_SLICE
         while True:
             self._arrived.clear()
-            missing = sum(not (job.is_answered or job.is_slow) for job in self.in_flight.values())
+            missing = 0
+            for key, job in list(self.in_flight.items()):
+                if job.future.done() and not (job.future.cancelled() or job.is_answered):
+                    del self.in_flight[key]  # it was over when its future was made, and sends no answer
+                elif not (job.is_answered or job.is_slow):
+                    missing += 1
             if not missing:
                 return
             now = _real_time()

@@ -28,13 +28,13 @@ class Operation:
         when: the earliest moment at which it may arrive, in virtual seconds.
         latest: the moment past which nothing else may overtake it.
         sequence: its place among all that are due at the same moment; also what it is recognised by.
-        lane: the number of the task that waits; 0 for none.
         source: where it comes from, and comes in order; None for what has no order.
         handle: the callback that it brings.
         task: the task that waits, if it is known.
         answers: the future or transport that it is for, where the clock knows of it.
         is_in_ready: it stands among the ready callbacks already (`sleep(0)`).
         passed: how often something else ran first although it was due.
+        priority: of a strategy that gives each operation one; negative until then.
         what: what it is, in words, for the trace.
     """
 
@@ -43,9 +43,9 @@ class Operation:
         "handle",
         "is_in_ready",
         "kind",
-        "lane",
         "latest",
         "passed",
+        "priority",
         "sequence",
         "source",
         "task",
@@ -59,7 +59,6 @@ class Operation:
         when: float,
         latest: float,
         sequence: int,
-        lane: int,
         source: object,
         handle: Handle | None,
         task: asyncio.Task[Any] | None,
@@ -69,7 +68,6 @@ class Operation:
         self.when = when
         self.latest = latest
         self.sequence = sequence
-        self.lane = lane
         self.source = source
         self.handle = handle
         self.task = task
@@ -77,9 +75,10 @@ class Operation:
         self.answers: object = None
         self.is_in_ready = False
         self.passed = 0
+        self.priority = -1.0
 
     def __lt__(self, other: Operation) -> bool:
         return self.when < other.when or (self.when == other.when and self.sequence < other.sequence)
 
     def __repr__(self) -> str:
-        return f"<{self.kind} #{self.sequence} due {self.when:g} of lane {self.lane}>"
+        return f"<{self.kind} #{self.sequence} due {self.when:g}>"

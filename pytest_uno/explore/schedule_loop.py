@@ -90,6 +90,11 @@ class ScheduleLoop(IntakeLoop):
     def _run_once(self) -> None:
         jobs = self._jobs
         if self.is_exploring:
+            selector = self._virtual_selector
+            if not self._ready and selector.may_have_events():
+                self._process_events(
+                    selector.wait(0)
+                )  # what is on offer must be known before there is a choice
             if jobs.in_flight:
                 jobs.settle()
             if jobs.box:
@@ -108,23 +113,21 @@ class ScheduleLoop(IntakeLoop):
     def _offer(self) -> None:
         """Ask the strategy what comes before the next round."""
         completions, pending, ready = self._completions, self._pending, self._ready
-        completions.prune(self._forget)
+        undecided = completions.prune(self._forget)
         now = self.time()
-        undecided = sum(one.is_in_ready for one in pending)
-        has_looked = False
+        due = completions.due(now)
         while pending:
-            options = completions.due(now)
             if len(ready) > undecided:
-                if not options:
+                if not due:
                     break
-                if options[0].passed <= PASSES:
-                    options.append(_GO)
+                if due[0].passed > PASSES:
+                    options = due
+                elif not completions.has_hidden and self._bring_all(due):
+                    return
+                else:
+                    options = [*due, _GO]
             else:
-                if not has_looked and self._virtual_selector.may_have_events():
-                    has_looked = True  # the last look is older than the callbacks that ran since
-                    self._process_events(self._virtual_selector.wait(0))
-                    continue
-                options += self._later(now)
+                options = due + self._later(now)
                 if not options:
                     break
                 self._add_deadline(options)
@@ -142,7 +145,25 @@ class ScheduleLoop(IntakeLoop):
                 undecided -= 1
             else:
                 self._bring(one)
+            if completions.has_hidden:
+                due = completions.due(now)
+            else:
+                due.remove(one)
         self._keep_back(now)
+
+    def _bring_all(self, due: list[Operation]) -> bool:
+        """Bring everything that is due, in one go, if the strategy would take it in this order."""
+        count = len(due)
+        strategy = self._strategy
+        assert strategy is not None
+        if not strategy.lets_pass(count):
+            return False
+        self.decisions.extend((options, 0) for options in range(count + 1, 1, -1))
+        for one in due:
+            if not one.is_in_ready:
+                self._bring(one)
+        del self._pending[:count]
+        return True
 
     def _choose(self, options: list[Operation]) -> Operation:
         if len(options) == 1:
@@ -170,7 +191,7 @@ class ScheduleLoop(IntakeLoop):
             ]
             if not options:
                 return
-            if is_moment_of_timer:
+            if is_moment_of_timer or not self._keeps_sleeps:
                 last = options[0]
             else:
                 options.append(_GO)
@@ -220,7 +241,8 @@ class ScheduleLoop(IntakeLoop):
         if options and options[-1].when == horizon and options[0].when < horizon:
             # What is due together with a timer comes with it: nothing before it may be late then.
             options = [one for one in options if one.when < horizon]
-        return options
+        # Sleeps that must be exact end in their order, all of one moment together.
+        return options if self._keeps_sleeps else options[:1]
 
     def _horizon(self) -> float:
         """Return the moment up to which time may move for a sleep."""
@@ -244,7 +266,7 @@ class ScheduleLoop(IntakeLoop):
 
 
 def _move(kind: str) -> Operation:
-    return Operation(kind, 0.0, 0.0, 0, -1 if kind == GO else -2, None, None, None, kind)
+    return Operation(kind, 0.0, 0.0, 0, None, None, None, kind)
 
 
 _GO, _FIRE = _move(GO), _move(FIRE)

@@ -10,7 +10,7 @@ __all__ = ["Strategy"]
 
 
 class Strategy:
-    """Chooses what comes next; this one always takes what asyncio would take.
+    """Chooses what comes next; as it stands, what asyncio would take.
 
     One object serves one schedule.
 
@@ -31,3 +31,11 @@ class Strategy:
             options: at least two, the choice of the stock order first; `GO` and `deadline` are last.
         """
         return 0
+
+    def lets_pass(self, count: int) -> bool:
+        """Say that the next decisions all take the first option; they are then not asked for one by one.
+
+        Args:
+            count: how many decisions.
+        """
+        return False

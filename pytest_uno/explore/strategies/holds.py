@@ -29,6 +29,17 @@ class Holds(Strategy):
         self._decision = -1
         self._held: list[Operation] = []
 
+    def lets_pass(self, count: int) -> bool:
+        """Say that the next decisions all take the first option: nothing is on hold, and nothing will be."""
+        if self._held:
+            return False
+        last = self._decision + count
+        if any(self._decision < at <= last for at in self.holds):
+            return False
+        self._decision = last
+        self.just_held = None
+        return True
+
     def choose(self, options: Sequence[Operation]) -> int:
         """Return the index of what comes next."""
         self._decision += 1

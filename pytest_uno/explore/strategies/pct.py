@@ -41,7 +41,7 @@ class PriorityChanges(Strategy):
         priorities = self._priorities
         best, highest = 0, -2.0
         for index, one in enumerate(options):
-            lane: Hashable = one.lane or one.source or 0
+            lane: Hashable = one.task or one.source or one.kind
             known = priorities.get(lane)
             if known is None:
                 known = priorities[lane] = self._depth + self._random.random()
@@ -50,5 +50,5 @@ class PriorityChanges(Strategy):
         change = self._changes.get(self._decision)
         if change is not None:
             one = options[best]
-            priorities[one.lane or one.source or 0] = change / self._depth - 1
+            priorities[one.task or one.source or one.kind] = change / self._depth - 1
         return best

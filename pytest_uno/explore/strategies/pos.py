@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import random
 from collections.abc import Sequence
 
@@ -9,6 +10,9 @@ from pytest_uno.explore.operations import Operation
 from pytest_uno.explore.strategies.base import Strategy
 
 __all__ = ["PartialOrderSampling"]
+
+
+_priority = operator.attrgetter("priority")
 
 
 class PartialOrderSampling(Strategy):
@@ -22,20 +26,11 @@ class PartialOrderSampling(Strategy):
     def __init__(self, seed: int, index: int) -> None:
         self.token = f"pos.{seed}.{index}"
         self._random = random.Random(self.token)
-        self._priorities: dict[int, float] = {}
 
     def choose(self, options: Sequence[Operation]) -> int:
         """Return the index of what comes next."""
-        draw, priorities = self._random.random, self._priorities
-        best, highest = 0, -1.0
-        for index, one in enumerate(options):
-            if one.handle is None:
-                priority = draw()
-            else:
-                known = priorities.get(one.sequence)
-                if known is None:
-                    known = priorities[one.sequence] = draw()
-                priority = known
-            if priority > highest:
-                best, highest = index, priority
-        return best
+        draw = self._random.random
+        for one in options:
+            if one.priority < 0 or one.handle is None:
+                one.priority = draw()
+        return options.index(max(options, key=_priority))
