@@ -13,11 +13,12 @@ import httpx
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
-from pytest_uno import AsyncManager, create_read_transaction_manager, use_manager
+from pytest_uno import AsyncManager, create_read_transaction_manager, transaction_manager, use_manager
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shop.database import create_schema, engine, sessions
+from shop.gift_cards import NotEnoughMoneyError, UnknownCardError, redeem
 from shop.models import Order, OrderStatus
 from shop.orders import Checkout, OutOfStockError, UnknownProductError
 from shop.payments import PaymentClient, PaymentDeclined, PaymentUnavailable
@@ -58,6 +59,18 @@ class OrderView(BaseModel):
     quantity: int
     total: int
     status: OrderStatus
+
+
+class Redemption(BaseModel):
+    """What a customer spends of a gift card."""
+
+    amount: int = Field(gt=0)
+
+
+class GiftCardView(BaseModel):
+    """What a customer sees of a gift card."""
+
+    balance: int
 
 
 class Credentials(BaseModel):
@@ -124,6 +137,18 @@ async def read_order(order_id: int, services: RequestServices) -> OrderView:
         if order is None:
             raise HTTPException(404, "no such order")
         return OrderView.model_validate(order)
+
+
+@router.post("/gift-cards/{code}/redemptions", status_code=201)
+async def redeem_gift_card(code: str, redemption: Redemption, services: RequestServices) -> GiftCardView:
+    """Spend money of a gift card."""
+    try:
+        async with transaction_manager() as session:
+            return GiftCardView(balance=await redeem(session, code=code, amount=redemption.amount))
+    except UnknownCardError as error:
+        raise HTTPException(404, "no such gift card") from error
+    except NotEnoughMoneyError as error:
+        raise HTTPException(409, "not enough money on the card") from error
 
 
 @router.post("/staff/sessions", status_code=201)

@@ -48,3 +48,12 @@ class Order(Base):
     placed_at: Mapped[datetime] = mapped_column(
         DateTime(timezone=True), default=lambda: datetime.now(UTC), index=True
     )
+
+
+class GiftCard(Base):
+    """Money that somebody has paid for somebody else."""
+
+    __tablename__ = "gift_cards"
+
+    code: Mapped[str] = mapped_column(primary_key=True)
+    balance: Mapped[int]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import httpx
 import pytest
 from fastapi import FastAPI
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from shop.api import Services, create_app
+from shop.models import GiftCard
 from shop.sandbox import SandboxProvider
 
 pytestmark = pytest.mark.uno_async
@@ -64,6 +66,26 @@ async def test_trouble_with_the_payment_is_told(
     refused = await client.post("/orders", json={"email": "ada@example.org", "sku": "tea", "quantity": 1})
 
     assert refused.status_code == status
+
+
+@pytest.mark.parametrize(
+    ("card", "amount", "answer"),
+    [
+        ("spring", 3000, (201, {"balance": 2000})),
+        ("spring", 5001, (409, {"detail": "not enough money on the card"})),
+        ("winter", 1, (404, {"detail": "no such gift card"})),
+    ],
+    ids=["enough", "too-much", "unknown"],
+)
+async def test_a_gift_card_is_spent(
+    client: httpx.AsyncClient, session: AsyncSession, card: str, amount: int, answer: tuple[int, object]
+) -> None:
+    session.add(GiftCard(code="spring", balance=5000))
+    await session.commit()
+
+    spent = await client.post(f"/gift-cards/{card}/redemptions", json={"amount": amount})
+
+    assert (spent.status_code, spent.json()) == answer
 
 
 async def test_an_order_that_is_not_there_is_not_found(client: httpx.AsyncClient) -> None:
