@@ -26,7 +26,7 @@ async def redeem(session: AsyncSession, *, code: str, amount: int) -> int:
     """
     async with transaction(session):
         # One statement looks and takes: read-then-write would spend the same money twice.
-        left = await session.scalar(
+        left: int | None = await session.scalar(
             update(GiftCard)
             .where(GiftCard.code == code, GiftCard.balance >= amount)
             .values(balance=GiftCard.balance - amount)
@@ -46,7 +46,7 @@ async def top_up(session: AsyncSession, *, code: str, amount: int) -> int:
         UnknownCardError: there is no such card.
     """
     async with transaction(session):
-        balance = await session.scalar(
+        balance: int | None = await session.scalar(
             update(GiftCard)
             .where(GiftCard.code == code)
             .values(balance=GiftCard.balance + amount)
