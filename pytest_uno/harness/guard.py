@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +24,11 @@ from pytest_uno.harness.databases import TestDatabase
 from pytest_uno.harness.marker import TestOptions
 from pytest_uno.harness.run_state import RunState, TestRun
 from pytest_uno.harness.verdict import Verdicts
+from pytest_uno.leaks.allowances import Allowances, matching
+from pytest_uno.leaks.inquiry import FAILS
 from pytest_uno.leaks.model import Finding, Frame, OwnerInfo
 from pytest_uno.leaks.owners import OWNER
+from pytest_uno.leaks.policy import LeakLevels
 
 if TYPE_CHECKING:
     from pytest_uno.harness.explored_test import ExploredTest
@@ -97,6 +101,7 @@ class TestGuard:
             self._loop.set_exception_handler(self._on_loop_error)
             run.detection.watch_loop(self._loop)
             self._snapshot = run.detection.snapshot(test.owner)
+            FAILS.set(functools.partial(_fails, test.options.leak_levels, test.options.allowances))
         self._clock.begin()
 
     def end(self) -> None:
@@ -169,6 +174,10 @@ class TestGuard:
             self._handler(loop, context)
         else:
             loop.default_exception_handler(context)
+
+
+def _fails(levels: LeakLevels, allowances: Allowances, finding: Finding) -> bool:
+    return levels.of(finding.rule) == "error" and not matching(allowances, finding)
 
 
 def _describe_closed_loop(test: TestRun) -> Finding:

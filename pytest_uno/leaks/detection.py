@@ -24,7 +24,8 @@ from typing import Any, cast
 from pytest_uno.leaks.catalogue import DetectorFactory, make_further_detectors
 from pytest_uno.leaks.hooks import hook_table
 from pytest_uno.leaks.ignored_objects import IgnoredObjects
-from pytest_uno.leaks.judging import Detector, Judgement, Ledger, Suspect
+from pytest_uno.leaks.inquiry import LEFT_BY
+from pytest_uno.leaks.judging import Detector, Judgement, Ledger, Snapshot, Suspect
 from pytest_uno.leaks.loops.coroutines import AnyCoroutine, NeverAwaited
 from pytest_uno.leaks.loops.loop_errors import LoopErrors
 from pytest_uno.leaks.model import Finding, OwnerInfo, with_place
@@ -42,17 +43,6 @@ from pytest_uno.leaks.young_objects import YoungObjects, is_generational, object
 __all__ = ["LeakDetection", "Snapshot"]
 
 _IGNORED = "It ignored its cancellation, and was left running."
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Snapshot:
-    """The start of a test; what the detectors remember of it they keep themselves.
-
-    Attributes:
-        owner: the test.
-    """
-
-    owner: Owner
 
 
 class LeakDetection:
@@ -212,6 +202,7 @@ class LeakDetection:
         self._births.current = owner
         for detector in self._detectors:
             detector.snapshot(owner)
+        LEFT_BY.set(self._left_by)
         return Snapshot(owner)
 
     def compare(
@@ -235,6 +226,7 @@ class LeakDetection:
         finally:
             self._young.close()
             self._births.current = None
+            LEFT_BY.set(None)
             self._coroutines.forget_test()
             self._resources.forget_test()
             for detector in self._further:
@@ -283,6 +275,13 @@ class LeakDetection:
             judgement = Judgement(loop, Owner("session", ""), loop_ends=False)
             findings = self._judge(judgement, [], self._off_loops)
         return findings + [with_place(finding) for finding in self.ledger.take_all()]
+
+    def _left_by(self, owner: Owner, loop: asyncio.AbstractEventLoop) -> list[Suspect]:
+        judgement = Judgement(loop, owner, loop_ends=False)
+        detectors = [each for each in self._detectors[1:] if each is not self.contexts]
+        suspects = [suspect for each in detectors for suspect in each.compare(judgement)]
+        suspects = self.ignored.without_ignored(judgement.without_parts(suspects))
+        return self._without_retained(judgement, suspects)
 
     def _excuse(self, things: list[object]) -> None:
         self._coroutines.excuse(things)

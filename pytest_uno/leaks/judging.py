@@ -13,7 +13,7 @@ from pytest_uno.leaks.hook_table import Hook
 from pytest_uno.leaks.model import Finding, OwnerInfo, with_place
 from pytest_uno.leaks.owners import Owner
 
-__all__ = ["Detector", "Explained", "FurtherDetector", "Judgement", "Ledger", "Suspect"]
+__all__ = ["Detector", "Explained", "FurtherDetector", "Judgement", "Ledger", "Snapshot", "Suspect"]
 
 
 def _is_done(thing: Any) -> bool:
@@ -42,6 +42,17 @@ class Suspect:
     describe: Callable[[OwnerInfo], Finding]
     adopt: Callable[[Owner], None]
     dispose: Callable[[], None] | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The start of a test; what the detectors remember of it they keep themselves.
+
+    Attributes:
+        owner: the test.
+    """
+
+    owner: Owner
 
 
 class Explained(set[int]):

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 from pytest_uno.explore.injection.grace import reap
 from pytest_uno.explore.injection.held_locks import HeldLocks
 from pytest_uno.explore.injection.left_tasks import LeftTasks, settle_library_tasks
+from pytest_uno.explore.injection.left_things import LeftThings
 from pytest_uno.explore.injection.operation import CheckFailed, Operation
 from pytest_uno.explore.injection.oracles import Oracle, OracleFactory, Remains, Scene, further_oracles
 from pytest_uno.explore.injection.own_tasks import OwnTasks
@@ -80,6 +81,9 @@ async def attempt(
             await _judge(result, operation, world, oracles)
     finally:
         await _tear_down(result, operation, world)
+        for oracle in oracles:
+            if oracle.is_late and result is not None:
+                result.remains += await oracle.look()
         if result is None or result.problems or result.remains:
             await reap(tasks.left())
             _let_go(result, tasks)
@@ -97,7 +101,7 @@ def _let_go(result: Attempt | None, tasks: OwnTasks) -> None:
 
 
 def _oracles() -> Sequence[OracleFactory]:
-    return (LeftTasks.begin, Pools.begin, HeldLocks.begin, *further_oracles.get())
+    return (LeftTasks.begin, Pools.begin, HeldLocks.begin, LeftThings.begin, *further_oracles.get())
 
 
 async def _run(result: Attempt, tasks: OwnTasks, name: str) -> None:
@@ -126,7 +130,8 @@ async def _judge(result: Attempt, operation: Operation, world: Any, oracles: Seq
         result.problems.append(f"check: {_describe(exc)}")
         result.cause = exc
     for oracle in oracles:
-        result.remains += await oracle.look()
+        if not oracle.is_late:
+            result.remains += await oracle.look()
 
 
 async def _tear_down(result: Attempt | None, operation: Operation, world: Any) -> None:

@@ -18,6 +18,8 @@ class HeldLocks:
         roots: where to look for them.
     """
 
+    is_late = False
+
     def __init__(self, roots: Mapping[str, object]) -> None:
         self._free = {
             path: (lock, _places(lock))

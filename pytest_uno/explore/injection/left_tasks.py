@@ -22,6 +22,8 @@ class LeftTasks:
         tasks: the operation's tasks.
     """
 
+    is_late = False
+
     def __init__(self, tasks: OwnTasks) -> None:
         self._tasks = tasks
 

@@ -1,7 +1,7 @@
 """What can be said about an operation without the user's help: the things that it must not leave behind.
 
-An oracle begins before each run of the operation, and looks after it. The harness brings more of them, as the leak
-detectors of a test, through `further_oracles`.
+An oracle begins before each run of the operation, and looks after it. Higher layers bring more of them through
+`further_oracles`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Scene:
     Attributes:
         world: what the user's `setup` returned; None if there is none.
         functions: the user's functions, which may refer to more.
-        tasks: the tasks that the operation starts.
+        tasks: the tasks that the operation starts, and the context in which it runs.
     """
 
     world: object
@@ -45,10 +45,16 @@ class Remains:
 
 
 class Oracle(Protocol):
-    """Looks for one kind of thing in one run."""
+    """Looks for one kind of thing in one run.
+
+    Attributes:
+        is_late: it looks after the user's teardown, which may end what it looks for; else between check and teardown.
+    """
+
+    is_late: bool
 
     async def look(self) -> Sequence[Remains]:
-        """Return what the operation has left behind; called once, after the user's check and before the teardown."""
+        """Return what the operation has left behind; called once."""
         ...
 
     def dispose(self) -> None:

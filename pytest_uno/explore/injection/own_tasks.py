@@ -24,9 +24,15 @@ _TELLS_CONTEXT = hasattr(asyncio.Task, "get_context")
 
 
 class OwnTasks:
-    """The tasks of one run of an operation; must be used in the running loop's thread."""
+    """The tasks of one run of an operation; must be used in the running loop's thread.
+
+    Attributes:
+        context: the context of the operation: a copy of the caller's.
+    """
 
     def __init__(self) -> None:
+        self.context = contextvars.copy_context()
+        self.context.run(_RUN.set, self)
         self._seen: list[AnyTask] = []
         self._task: AnyTask | None = None
 
@@ -51,9 +57,7 @@ class OwnTasks:
             coroutine: its coroutine.
             name: the name of its task.
         """
-        context = contextvars.copy_context()
-        context.run(_RUN.set, self)
-        self._task = asyncio.get_running_loop().create_task(coroutine, name=name, context=context)
+        self._task = asyncio.get_running_loop().create_task(coroutine, name=name, context=self.context)
         return self._task
 
     def left(self) -> list[AnyTask]:

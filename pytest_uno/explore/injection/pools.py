@@ -64,6 +64,8 @@ class Pools:
         scene: the run.
     """
 
+    is_late = False
+
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
         self._watched = [_watch(path, engine) for path, engine in _engines_of(scene)]
