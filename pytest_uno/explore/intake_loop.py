@@ -31,6 +31,7 @@ from pytest_uno.explore.completions import IO_LATENESS, Completions
 from pytest_uno.explore.jobs import IN_TURN, Job, Jobs, Letter
 from pytest_uno.explore.operations import IO, SLEEP, YIELD, Operation
 from pytest_uno.explore.providers import submission_of
+from pytest_uno.explore.steady_tasks import make_task
 
 if TYPE_CHECKING:
     from pytest_uno.clock.selector import Events
@@ -72,12 +73,14 @@ class IntakeLoop(VirtualEventLoop):
         "_readiness",
         "_select",
         "_settings",
+        "_tasks_made",
         "is_exploring",
     )
 
     def __init__(self, settings: Settings) -> None:
         self.is_exploring = False
         self._settings = settings
+        self._tasks_made = 0
         self._jitter = settings.jitter
         self._completions = Completions()
         self._pending = self._completions.pending
@@ -127,6 +130,14 @@ class IntakeLoop(VirtualEventLoop):
             latest = now + (when - now) * self._jitter if self._keeps_sleeps else when
             self._completions.add(Operation(SLEEP, when, latest, timer.sequence, None, timer, task, "sleep"))
         return timer
+
+    def create_task(self, coro: Any, **options: Any) -> asyncio.Task[Any]:
+        """Make a task, see `asyncio.loop.create_task`; sets of them have the same order in each schedule."""
+        if self.get_task_factory() is not None:
+            return super().create_task(coro, **options)
+        self._check_closed()
+        self._tasks_made += 1
+        return make_task(self, self._tasks_made, coro, options)
 
     def call_soon(
         self,

@@ -259,6 +259,8 @@ class ScheduleLoop(IntakeLoop):
         return min(target, scheduled[0].when()) if scheduled else target
 
     def _add_deadline(self, options: list[Operation]) -> None:
+        if not self._keeps_sleeps and any(one.kind is SLEEP for one in options):
+            return  # a sleep that must be exact ends first
         if self._settings.timeouts and self._scheduled and is_deadline(self._scheduled[0]):
             options.append(_FIRE)
 
