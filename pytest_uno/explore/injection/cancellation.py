@@ -137,12 +137,12 @@ async def _inject(operation: Operation, stops: Sequence[Stop]) -> Attempt:
         InjectionError: it never comes by there.
     """
     plan = tuple(stop.point for stop in stops)
+    result = await attempt(operation, plan, stops=stops)
     for _ in range(TRIES):
-        result = await attempt(operation, plan, stops=stops)
-        if result.stepped.reached == len(stops):
+        # A second stop is out of reach where the first one has no such moment.
+        if result.stepped.reached == len(stops) or result.stepped.reached > len(result.stepped.delivered):
             return result
-        if result.stepped.reached > len(result.stepped.delivered):
-            return result  # the second is out of reach, since the first had no such moment
+        result = await attempt(operation, plan, stops=stops)
     raise undelivered(operation, result, f"{len(result.stepped.suspensions)} suspensions")
 
 
