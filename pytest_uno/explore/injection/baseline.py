@@ -77,9 +77,10 @@ def undelivered(operation: Operation, result: Attempt, wanted: str) -> Injection
         wanted: what is counted: suspensions, or calls, and how many there were.
     """
     plan = "+".join(map(str, result.plan))
-    return InjectionError(
-        _not_deterministic(operation, f"{plan} was not reached: this time there were {wanted}")
-    )
+    what = f"{plan} was not reached: this time there were {wanted}"
+    if result.error is not None:
+        what += f", and it raised {type(result.error).__name__}: {result.error}".partition("\n")[0]
+    return InjectionError(_not_deterministic(operation, what))
 
 
 def find_problems(result: Attempt, baseline: Attempt) -> list[str]:

@@ -233,3 +233,20 @@ def test_a_call_that_is_not_made_any_more() -> None:
         InjectionError, match=r"before@1 was not reached: this time there were 0 calls of repo.commit"
     ):
         run(assert_fault_safe(shorten, "repo.commit", OSError, setup=world))
+
+
+def test_worlds_that_share_something() -> None:
+    shared: list[None] = []
+
+    async def use() -> None:
+        if shared:
+            raise LookupError("still in use")
+        shared.append(None)
+        await asyncio.sleep(0.001)
+        shared.clear()
+
+    # The first cancellation breaks what the next run finds.
+    with pytest.raises(
+        InjectionError, match="wake@1 was not reached: .*, and it raised LookupError: still in use"
+    ):
+        run(assert_cancel_safe(use))
