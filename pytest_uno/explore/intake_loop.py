@@ -13,6 +13,7 @@ import asyncio
 import contextvars
 import heapq
 import selectors
+import socket
 import threading
 import time
 import types
@@ -31,9 +32,11 @@ from pytest_uno.explore.completions import IO_LATENESS, Completions
 from pytest_uno.explore.jobs import IN_TURN, Job, Jobs, Letter
 from pytest_uno.explore.operations import IO, SLEEP, YIELD, Operation
 from pytest_uno.explore.providers import submission_of
+from pytest_uno.explore.replies import Replies
 from pytest_uno.explore.steady_tasks import make_task
 
 if TYPE_CHECKING:
+    from pytest_uno.clock.connections import VirtualSocketTransport
     from pytest_uno.clock.selector import Events
     from pytest_uno.clock.timers import Timer
     from pytest_uno.explore.settings import Settings
@@ -71,6 +74,7 @@ class IntakeLoop(VirtualEventLoop):
         "_lateness",
         "_pending",
         "_readiness",
+        "_replies",
         "_select",
         "_settings",
         "_tasks_made",
@@ -91,11 +95,12 @@ class IntakeLoop(VirtualEventLoop):
         self._select = self._virtual_selector.wait
         self._virtual_selector.wait = self._wait_for_news
         self._jobs = Jobs(self.outside.threads.count_waiting_for_loop)
+        self._replies = Replies(self.outside)
 
     @property
     def slow_jobs(self) -> int:
-        """How many jobs of threads were not waited for to their end: their replies come by real time."""
-        return self._jobs.were_slow
+        """How many jobs and servers were not waited for to their end: their replies come by real time."""
+        return self._jobs.were_slow + self._replies.were_slow
 
     def has_ready_callbacks(self) -> bool:
         """Say whether a callback is ready to run, or a thread has called in."""
@@ -198,6 +203,14 @@ class IntakeLoop(VirtualEventLoop):
             self._jobs.in_flight[id(future)] = Job(
                 future, task, submission.source, self._next_place(), submission.what
             )
+
+    def _make_socket_transport(
+        self, sock: socket.socket, protocol: Any, waiter: Any = None, **options: Any
+    ) -> VirtualSocketTransport:
+        transport = super()._make_socket_transport(sock, protocol, waiter, **options)
+        if self.is_exploring and options.get("server") is None:
+            self._replies.note(transport)
+        return transport
 
     def _add_callback(self, handle: Handle) -> None:
         """Take what the selector reports (`BaseSelectorEventLoop._process_events`)."""

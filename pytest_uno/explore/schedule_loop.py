@@ -95,6 +95,8 @@ class ScheduleLoop(IntakeLoop):
                 self._process_events(
                     selector.wait(0)
                 )  # what is on offer must be known before there is a choice
+            if self._replies.wait(self._look):
+                self._replies.order(self._pending)
             if jobs.in_flight:
                 jobs.settle()
             if jobs.box:
@@ -109,6 +111,10 @@ class ScheduleLoop(IntakeLoop):
         elif jobs.box:
             self._ready.extend(letter.handle for letter in jobs.read())
         super()._run_once()  # type: ignore[misc]
+
+    def _look(self, seconds: float) -> None:
+        """Take in what comes through sockets within some real seconds."""
+        self._process_events(self._virtual_selector.wait(seconds))
 
     def _offer(self) -> None:
         """Ask the strategy what comes before the next round."""

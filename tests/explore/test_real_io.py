@@ -11,13 +11,14 @@ from pytest_uno.explore import explore, replay
 from pytest_uno.explore.run import run_schedule
 from pytest_uno.explore.tokens import parse_token
 from pytest_uno.explore.trace import Tracer
+from tests.explore.programs.outside_bugs import OUTSIDE
 from tests.explore.programs.pairs import Pair
 from tests.explore.programs.session_bugs import SESSIONS
 from tests.explore.programs.socket_bugs import SOCKETS
 from tests.explore.programs.thread_bugs import THREADS
 from tests.explore.schedules_run import LONG, SEEDS
 
-EVERY = [*THREADS, *SOCKETS, *SESSIONS]
+EVERY = [*THREADS, *SOCKETS, *SESSIONS, *OUTSIDE]
 
 every = pytest.mark.parametrize("pair", EVERY, ids=lambda pair: pair.name)
 
