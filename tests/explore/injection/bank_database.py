@@ -10,7 +10,7 @@ from sqlalchemy import Update, event, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from tests.explore.injection.cancellations import Cancellation
+from tests.explore.injection.cancellation_case import Cancellation
 
 __all__ = ["DATABASE_CANCELLATIONS", "Bank"]
 

@@ -6,11 +6,13 @@ import pytest
 
 from pytest_uno.explore import InjectionError, assert_cancel_safe, assert_fault_safe
 from tests.explore.injection.bank_database import DATABASE_CANCELLATIONS
-from tests.explore.injection.cancellations import CANCELLATIONS, Cancellation
+from tests.explore.injection.cancellation_case import Cancellation
 from tests.explore.injection.faults import FAULTS, Fault
 from tests.explore.injection.loops import run
+from tests.explore.injection.lost_states import LOST_STATES
+from tests.explore.injection.open_ends import OPEN_ENDS
 
-_ALL = (*CANCELLATIONS, *DATABASE_CANCELLATIONS)
+_ALL = (*LOST_STATES, *OPEN_ENDS, *DATABASE_CANCELLATIONS)
 _TIMES = ("before", "after")
 
 

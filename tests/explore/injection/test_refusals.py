@@ -247,6 +247,6 @@ def test_worlds_that_share_something() -> None:
 
     # The first cancellation breaks what the next run finds.
     with pytest.raises(
-        InjectionError, match="wake@1 was not reached: .*, and it raised LookupError: still in use"
+        InjectionError, match=r"wake@1 was not reached: .*, and it raised LookupError: still in use"
     ):
         run(assert_cancel_safe(use))
