@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
 import re
+from dataclasses import fields
 from importlib.resources import files
 from pathlib import Path
 
@@ -13,8 +15,12 @@ import pytest
 import pytest_uno
 import pytest_uno.clock
 import pytest_uno.core
+import pytest_uno.explore
 from pytest_uno.database import UnoDatabase
-from pytest_uno.harness import fixtures, marker, settings
+from pytest_uno.explore import ExplorationReport
+from pytest_uno.explore.tokens import parse_token
+from pytest_uno.harness import exploration_options, fixtures, marker, settings
+from pytest_uno.harness.scenario_exploration import ScenarioExploration
 from pytest_uno.leaks import policy
 from pytest_uno.leaks.leak_watch import LeakWatch
 from pytest_uno.leaks.rules import RULES
@@ -68,7 +74,8 @@ def test_members_of_uno_leaks() -> None:
 
 def test_members_of_uno_db() -> None:
     public = {name for name in vars(UnoDatabase) if not name.startswith("_")}
-    assert documented_members("uno_db") == public | {"engines", "mode", "session_factory"}
+    documented = documented_members("uno_db")
+    assert documented == public - {"continue_as"} | {"engines", "mode", "session_factory"}
 
 
 def documented_members(fixture: str) -> set[str]:
@@ -120,17 +127,59 @@ def test_marker_keys() -> None:
     assert all(f"{key}=" in marker.MARKER_HELP for key in documented)
 
 
-def test_reserved_marker_keys() -> None:
-    sentence = re.search(r"The keys (.+?) are reserved", page("marker.md"), re.DOTALL)
-    assert sentence is not None
-    assert set(re.findall(r"`(\w+)`", sentence[1])) == set(marker._LATER_KEYS)
-
-
 def test_values_of_marker_keys() -> None:
-    for key, values in {"clock": settings.CLOCKS, "leaks": policy.LEVELS}.items():
+    for key, values in {
+        "clock": settings.CLOCKS,
+        "leaks": policy.LEVELS,
+        "delay": exploration_options.DELAYS,
+    }.items():
         row = re.search(rf"^\| `{key}=` \| ([^|]+) \|", page("marker.md"), re.MULTILINE)
         assert row is not None
-        assert re.findall(r"`\"(\w+)\"`", row[1]) == list(values)
+        assert list(dict.fromkeys(re.findall(r"`\"(\w+)\"`", row[1]))) == list(values)
+
+
+def test_defaults_of_exploration() -> None:
+    defaults = {field.name: field.default for field in fields(exploration_options.ExplorationOptions)}
+    assert list(defaults) == list(exploration_options.EXPLORATION_KEYS)
+    assert defaults.pop("delay") == exploration_options.DELAYS
+    assert defaults.pop("schedules")  # of `uno_explore`; a test is not explored unless it says so
+    for key, default in defaults.items():
+        row = re.search(rf"^\| `{key}=` \| [^|]+ \| `(\w+)` \|", page("marker.md"), re.MULTILINE)
+        assert row is not None, key
+        assert ast.literal_eval(row[1]) == default
+
+
+def test_arguments_of_uno_explore() -> None:
+    shown = re.search(r"by keyword, (`.+`), and returns", page("fixtures.md"))
+    assert shown is not None
+    parameters = inspect.signature(ScenarioExploration.__call__).parameters.values()
+    of_explore = inspect.signature(pytest_uno.explore.explore).parameters
+    keywords = [one for one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY]
+    assert all(one.default == of_explore[one.name].default for one in keywords)
+    assert f"call({shown[1].replace('`', '')})" == f"call({', '.join(map(_as_argument, keywords))})"
+
+
+def _as_argument(parameter: inspect.Parameter) -> str:
+    return f"{parameter.name}={parameter.default!r}".replace("'", '"')
+
+
+def test_names_of_exploration() -> None:
+    text = page("exploration.md") + page("cancel-and-fault-safety.md")
+    documented = re.findall(r"^\.\. auto\w+:: pytest_uno\.explore\.(\w+)$", text, re.MULTILINE)
+    assert sorted(documented) == sorted(pytest_uno.explore.__all__)
+
+
+def test_tokens_are_tokens() -> None:
+    table = page("exploration.md").partition("| token | replays |")[2].partition("\n\n")[0]
+    tokens = [cell.strip("`") for cell in rows(table) if cell.startswith("`")]
+    assert tokens
+    for token in tokens:
+        assert parse_token(token).text == token
+
+
+def test_members_of_the_report_are_explained() -> None:
+    explained = re.findall(r"^    (\w+): ", inspect.getdoc(ExplorationReport) or "", re.MULTILINE)
+    assert explained == [field.name for field in fields(ExplorationReport)]
 
 
 def test_fixtures() -> None:
