@@ -50,6 +50,12 @@ if os.environ.get("PYTEST_UNO_DOCS_ONLINE") == "1":
 # Names of other projects cannot be looked up offline, and signatures name types that we do not document.
 # Our own names, all but type variables, and every link between our pages are checked.
 nitpick_ignore_regex = [(r"py:.*", r"(?!pytest_uno\.).*|pytest_uno\.(\w+\.)+([A-Z]|[A-Z]\w*T)")]
+# Types of arguments and attributes that only other parts of this package make.
+nitpick_ignore = [
+    ("py:class", "pytest_uno.explore.report.Progress"),
+    ("py:class", "pytest_uno.explore.run.Surroundings"),
+    ("py:class", "pytest_uno.leaks.model.Frame"),
+]
 
 
 def publish_schema(app: Sphinx, exception: Exception | None) -> None:
@@ -62,12 +68,16 @@ def publish_schema(app: Sphinx, exception: Exception | None) -> None:
 
 
 def show_public_bases(app: Sphinx, name: str, obj: object, options: object, bases: list[type]) -> None:
-    """Name asyncio's loop as the base of the virtual one, not the class in between, which is private."""
+    """Name asyncio's loop as the base of the virtual one, not the classes in between, which are private."""
     bases[:] = [
         public
         for base in bases
-        for public in (base.__bases__ if base.__module__ == "pytest_uno.clock.subprocesses" else (base,))
+        for public in (_public_bases(base) if base.__module__.startswith("pytest_uno.clock.") else (base,))
     ]
+
+
+def _public_bases(private: type) -> list[type]:
+    return [base for base in private.__mro__ if base.__module__.startswith("asyncio.")][:1]
 
 
 def setup(app: Sphinx) -> None:
