@@ -121,13 +121,17 @@ class TestDatabase:
         self.uno_db = self._begin_on(None if clock is None else clock.clock, self._wider_loop)
         self._test.manager.session_factory = self.uno_db.session_factory
 
-    def begin_schedule(self, clock: VirtualClock) -> None:
+    def begin_schedule(self, clock: VirtualClock) -> UnoDatabase:
         """Put the engines into a sandbox of one schedule; the test must be suspended. `end` undoes it.
 
         Args:
             clock: the clock of the schedule.
+
+        Returns:
+            The database of the schedule.
         """
         self.uno_db = self._begin_on(clock, None)
+        return self.uno_db
 
     def suspend(self) -> Callable[[], None]:
         """Take the engines out of the test's sandbox, in which nothing has been done yet.

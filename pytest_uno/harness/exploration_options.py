@@ -136,16 +136,14 @@ def find_exploration_problem(merged: Mapping[str, Any], clock: str) -> tuple[str
     """Say what is wrong with arguments that are right by themselves: what, and what to do about it.
 
     Args:
-        merged: the merged arguments of a test's markers.
+        merged: the merged arguments of a test's markers, with one of the `EXPLORATION_KEYS` at least.
         clock: the clock of the test.
     """
-    given = [key for key in EXPLORATION_KEYS if key in merged]
-    if not given:
-        return None
     if "schedules" not in merged:
+        given = next(key for key in EXPLORATION_KEYS if key in merged)
         return (
-            f"{given[0]}= says how schedules are explored, and the test explores none",
-            f"add schedules=, for example schedules=100, or remove {given[0]}=",
+            f"{given}= says how schedules are explored, and the test explores none",
+            f"add schedules=, for example schedules=100, or remove {given}=",
         )
     if not merged["schedules"]:
         return None

@@ -90,9 +90,7 @@ class ScenarioExploration:
         self._manager = AsyncManager(name=self._name)
         self._token = current_manager.set(self._manager)
         if self._has_database and self._database is not None:
-            self._database.begin_schedule(loop.clock)
-            if self._database.uno_db is not None:
-                self._manager.session_factory = self._database.uno_db.session_factory
+            self._manager.session_factory = self._database.begin_schedule(loop.clock).session_factory
 
     async def _shut_down(self, error: BaseException | None) -> None:
         await self._manager.shutdown()

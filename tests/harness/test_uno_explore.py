@@ -147,3 +147,22 @@ def test_bad_arguments_are_refused(project: Any) -> None:
     """
     )
     assert project.outcomes(result) == {"passed": 1}
+
+
+def test_what_is_wrong_with_the_database_fails_a_schedule(project: Any) -> None:
+    result = project.run(
+        """
+    from sqlalchemy import text
+
+    @pytest.mark.uno_async(max_queries=2)
+    async def test_orders(uno_explore, uno_db):
+        async def scenario():
+            async with uno_db.engine.connect() as connection:
+                for number in range(3):
+                    await connection.execute(text("SELECT 1"))
+
+        report = await uno_explore(scenario, schedules=2)
+        assert "3 statements" in str(report.failure), report.failure
+    """
+    )
+    assert project.outcomes(result) == {"passed": 1}
