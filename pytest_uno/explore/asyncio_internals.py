@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import asyncio.futures
 import asyncio.tasks
+import socket
 from asyncio import events
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -17,11 +18,13 @@ from typing import Any, cast
 __all__ = [
     "SLEEP_CALLBACK",
     "ThreadHandle",
+    "count_waiters",
     "exception_of",
     "has_default_executor",
     "has_generators",
     "is_deadline",
     "is_step_of",
+    "listening_socket",
     "must_cancel",
     "outside_running_loop",
     "reading_future",
@@ -109,6 +112,28 @@ def reading_future(transport: object) -> object:
     """
     reader = getattr(getattr(transport, "_protocol", None), "_stream_reader", None)
     return getattr(reader, "_waiter", None)
+
+
+def listening_socket(handle: object) -> socket.socket | None:
+    """Return the socket of a server, from the handle that accepts its connections; None for other handles.
+
+    `_accept_connection(protocol_factory, sock, ...)` and `_args` of handles (3.11 to 3.15).
+
+    Args:
+        handle: what the selector keeps with a descriptor, for reading.
+    """
+    if getattr(getattr(handle, "_callback", None), "__name__", "") != "_accept_connection":
+        return None
+    return next((one for one in getattr(handle, "_args", ()) if isinstance(one, socket.socket)), None)
+
+
+def count_waiters(owner: object) -> int:
+    """Count the tasks that wait for an event or a condition (`_waiters`, 3.11 to 3.15).
+
+    Args:
+        owner: an `asyncio.Event` or `asyncio.Condition`.
+    """
+    return sum(not waiter.done() for waiter in getattr(owner, "_waiters", ()))
 
 
 def has_generators(loop: asyncio.AbstractEventLoop) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_uno.explore.run import Outcome, Scenario, Surroundings, run_schedule
 from pytest_uno.explore.suspects import Suspects
 from pytest_uno.explore.trace import Step, Tracer
+from pytest_uno.explore.wake_ups import WakeUps
 
 if TYPE_CHECKING:
     from pytest_uno.explore.tokens import Token
@@ -42,12 +44,14 @@ class Verdict:
     Attributes:
         error: what the first replay that failed in the same way has raised; None when none did.
         steps: the steps of that replay, else of the first.
+        wake_ups: the history of wake-ups of the first replay, in lines.
         equal: how many replays were as the first, itself included.
         difference: the first difference; None when all replays were equal.
     """
 
     error: BaseException | None = None
     steps: list[Step] = field(default_factory=list[Step])
+    wake_ups: list[str] = field(default_factory=list[str])
     equal: int = 0
     difference: Difference | None = None
 
@@ -66,8 +70,10 @@ def check_determinism(
     verdict = Verdict()
     first: Outcome | None = None
     has_slow_jobs = False
-    for _ in range(REPLAYS):
-        again = run_schedule(scenario, token.strategy(), token.settings, surroundings, Tracer())
+    wake_ups = WakeUps()
+    for replay in range(REPLAYS):
+        with wake_ups.record() if replay == 0 else nullcontext():
+            again = run_schedule(scenario, token.strategy(), token.settings, surroundings, Tracer())
         has_slow_jobs |= again.slow_jobs > 0
         if first is None:
             first, verdict.steps = again, again.steps
@@ -77,6 +83,7 @@ def check_determinism(
             verdict.equal += 1
         elif verdict.difference is None:
             verdict.difference = _compare(first, again)
+    verdict.wake_ups = wake_ups.lines()
     if verdict.difference is None and verdict.error is None:
         # The replays agree with each other, and not with the search: the scenario keeps something between its runs.
         verdict.difference = Difference(0, None, None, "what the scenario keeps from one run to the next")

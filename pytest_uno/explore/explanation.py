@@ -6,6 +6,7 @@ import linecache
 import os
 from dataclasses import dataclass
 
+from pytest_uno.core.errors import DeadlockError
 from pytest_uno.explore.determinism import REPLAYS, Verdict
 from pytest_uno.explore.operations import IO, SLEEP, YIELD
 from pytest_uno.explore.tokens import Token
@@ -62,6 +63,8 @@ def explain(findings: Findings) -> str:
         home = _home(steps)
         lines += ["Who ran when                              (> held; repeated lines collapsed)"]
         lines += _timeline(steps, home)
+    if isinstance(findings.failure, DeadlockError) and findings.verdict.wake_ups:
+        lines += ["Who was woken before", *findings.verdict.wake_ups]
     if not findings.is_replay:
         others = findings.runs - findings.holds_done - 1
         lines.append(

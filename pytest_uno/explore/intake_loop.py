@@ -27,7 +27,7 @@ from pytest_uno.clock.budgets import Budgets
 from pytest_uno.clock.future_kinds import WORK
 from pytest_uno.clock.real_time import monotonic
 from pytest_uno.clock.virtual_loop import VirtualEventLoop
-from pytest_uno.explore.asyncio_internals import SLEEP_CALLBACK, ThreadHandle, is_step_of
+from pytest_uno.explore.asyncio_internals import SLEEP_CALLBACK, ThreadHandle, is_step_of, listening_socket
 from pytest_uno.explore.completions import IO_LATENESS, Completions
 from pytest_uno.explore.jobs import IN_TURN, Job, Jobs, Letter
 from pytest_uno.explore.operations import IO, SLEEP, YIELD, Operation
@@ -200,17 +200,27 @@ class IntakeLoop(VirtualEventLoop):
         if kind == WORK and self.is_exploring and (submission := submission_of(maker)) is not None:
             self._jobs.wait(IN_TURN)
             task = _current_task()
-            self._jobs.in_flight[id(future)] = Job(
-                future, task, submission.source, self._next_place(), submission.what
-            )
+            self._jobs.in_flight[id(future)] = Job(future, task, submission, self._next_place())
 
     def _make_socket_transport(
         self, sock: socket.socket, protocol: Any, waiter: Any = None, **options: Any
     ) -> VirtualSocketTransport:
         transport = super()._make_socket_transport(sock, protocol, waiter, **options)
-        if self.is_exploring and options.get("server") is None:
+        if self.is_exploring and options.get("server") is None and not self._serves(transport):
             self._replies.note(transport)
         return transport
+
+    def _serves(self, transport: VirtualSocketTransport) -> bool:
+        """Say whether the other end of a connection is a server of this loop."""
+        peer: Any = cast("asyncio.BaseTransport", transport).get_extra_info("peername")
+        for key in list(self._virtual_selector.get_map().values()):
+            handles: Any = key.data
+            server = listening_socket(handles[0]) if handles else None
+            if server is not None and isinstance(peer, tuple):
+                name = server.getsockname()
+                if name[1] == peer[1] and name[0] in (peer[0], "0.0.0.0", "::"):
+                    return True
+        return False
 
     def _add_callback(self, handle: Handle) -> None:
         """Take what the selector reports (`BaseSelectorEventLoop._process_events`)."""

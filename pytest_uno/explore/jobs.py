@@ -15,12 +15,18 @@ import time
 from asyncio import Handle
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from pytest_uno.explore.providers import Submission
 
 __all__ = ["GRACE", "IN_TURN", "Job", "Jobs", "Letter"]
 
 GRACE = 0.2
 """Real seconds for which the loop waits for the jobs in flight."""
+
+_GRACE_WITH_HOPE = 0.6
+"""Real seconds for which it waits for a slow job that should be able to go on: SQLite looks every 0.1 seconds."""
 
 IN_TURN = 0.02
 """Real seconds for which a job is kept back so that the one before it can end."""
@@ -40,25 +46,26 @@ class Job:
         source: what answers in order; None without one.
         sequence: its place in the order in which jobs were handed over.
         what: what does it, in words.
+        frees: slow jobs may be able to go on when it is over.
         is_answered: its answer is in the box.
         is_slow: it has kept the loop waiting for too long.
     """
 
-    __slots__ = ("future", "is_answered", "is_slow", "sequence", "source", "task", "what")
+    __slots__ = ("frees", "future", "is_answered", "is_slow", "sequence", "source", "task", "what")
 
     def __init__(
         self,
         future: asyncio.Future[Any],
         task: asyncio.Task[Any] | None,
-        source: object,
+        submission: Submission,
         sequence: int,
-        what: str,
     ) -> None:
         self.future = future
         self.task = task
-        self.source = source
+        self.source = submission.source
+        self.frees = submission.frees
         self.sequence = sequence
-        self.what = what
+        self.what = submission.what
         self.is_answered = False
         self.is_slow = False
 
@@ -86,12 +93,13 @@ class Jobs:
         were_slow: how many jobs were not waited for to their end.
     """
 
-    __slots__ = ("_arrived", "_count_blocked", "box", "in_flight", "were_slow")
+    __slots__ = ("_arrived", "_count_blocked", "_has_hope", "box", "in_flight", "were_slow")
 
     def __init__(self, count_blocked: Callable[[], int]) -> None:
         self.in_flight: dict[int, Job] = {}
         self.box: deque[tuple[Handle, object, int]] = deque()
         self.were_slow = 0
+        self._has_hope = False
         self._arrived = threading.Event()
         self._count_blocked = count_blocked
 
@@ -119,7 +127,12 @@ class Jobs:
         box, in_flight = self.box, self.in_flight
         while box:
             handle, about, thread = box.popleft()
-            letters.append(Letter(handle, in_flight.pop(id(about), None), thread))
+            job = in_flight.pop(id(about), None)
+            letters.append(Letter(handle, job, thread))
+            if job is not None and job.frees:
+                for other in in_flight.values():
+                    self._has_hope |= other.is_slow
+                    other.is_slow = False
         if len(letters) > 1:
             letters.sort(key=_by_submission)
         return letters
@@ -154,7 +167,8 @@ class Jobs:
 
     def settle(self) -> None:
         """Wait for the jobs in flight; those that do not end in time are slow from then on."""
-        self.wait(GRACE)
+        self.wait(_GRACE_WITH_HOPE if self._has_hope else GRACE)
+        self._has_hope = False
         for job in self.in_flight.values():
             if not (job.is_answered or job.is_slow):
                 job.is_slow = True

@@ -113,3 +113,50 @@ def test_collapse() -> None:
     rows = [("1 ", "a"), ("2 ", "b"), ("3 ", "a"), ("4 ", "b"), ("5 ", "c"), ("6 ", "c"), ("7 ", "d")]
     assert collapse(rows) == ["1 a", "2 b   (these 2 lines x2)", "5 c   x2", "7 d"]
     assert collapse([]) == []
+
+
+def test_history_of_wake_ups() -> None:
+    async def pulse() -> None:
+        news = asyncio.Event()
+
+        async def listen() -> None:
+            await asyncio.to_thread(int)
+            await news.wait()
+
+        async def announce() -> None:
+            await asyncio.to_thread(int)
+            await asyncio.to_thread(int)
+            news.set()
+            await asyncio.to_thread(int)
+            news.clear()
+
+        await asyncio.gather(listen(), announce())
+
+    report = explore(pulse)
+    assert re.search(
+        r"Who was woken before\n"
+        r"  Event.set\(\) at test_explanation.py:\d+ woke 0\n"
+        r"  Event.clear\(\) at test_explanation.py:\d+\n",
+        report.explanation,
+    )
+    assert asyncio.Event.set.__module__ == "asyncio.locks"
+
+
+def test_history_of_notifications() -> None:
+    async def too_early() -> None:
+        condition = asyncio.Condition()
+
+        async def wait() -> None:
+            await asyncio.sleep(0.001)
+            async with condition:
+                await condition.wait()
+
+        async def notify() -> None:
+            await asyncio.sleep(0.005)
+            async with condition:
+                condition.notify_all()
+
+        await asyncio.gather(wait(), notify())
+
+    report = explore(too_early)
+    assert re.search(r"  Condition.notify\(\) at test_explanation.py:\d+ woke 0\n", report.explanation)

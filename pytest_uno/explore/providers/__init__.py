@@ -10,7 +10,7 @@ from __future__ import annotations
 from types import FrameType
 from typing import NamedTuple
 
-from pytest_uno.explore.providers.driver_threads import connection_of
+from pytest_uno.explore.providers.driver_threads import connection_of, ends_transaction
 from pytest_uno.explore.providers.executors import executor_of
 
 __all__ = ["Submission", "submission_of"]
@@ -22,10 +22,12 @@ class Submission(NamedTuple):
     Attributes:
         source: what answers in order, such as a connection; None where jobs overtake one another.
         what: what does it, in words.
+        frees: jobs that take long may be able to go on when it is over, as at the end of a transaction.
     """
 
     source: object
     what: str
+    frees: bool = False
 
 
 def submission_of(maker: FrameType) -> Submission | None:
@@ -41,4 +43,4 @@ def submission_of(maker: FrameType) -> Submission | None:
     if found is not None:
         return Submission(found[0], "thread")
     connection = connection_of(maker)
-    return None if connection is None else Submission(connection, "database thread")
+    return None if connection is None else Submission(connection, "database thread", ends_transaction(maker))

@@ -10,7 +10,7 @@ import threading
 from types import FrameType
 from typing import Any
 
-__all__ = ["DRIVERS", "connection_of"]
+__all__ = ["DRIVERS", "connection_of", "ends_transaction"]
 
 DRIVERS = {"aiosqlite", "aioduckdb"}
 """Top-level packages of this design; those of another need a provider, or come in order of arrival."""
@@ -32,3 +32,13 @@ def connection_of(maker: FrameType) -> object:
     if module == _ADAPTER:
         owner = getattr(owner, "_connection", None)
     return threading.current_thread() if owner is None else owner
+
+
+def ends_transaction(maker: FrameType) -> bool:
+    """Say whether a request may free the locks of a database, for which others wait.
+
+    Args:
+        maker: the frame that makes the future of a request.
+    """
+    function: Any = maker.f_locals.get("fn")
+    return getattr(function, "__name__", "") in ("commit", "rollback", "close")
