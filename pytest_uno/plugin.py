@@ -11,8 +11,8 @@ import pytest
 from pytest_uno.core.errors import compose_message
 from pytest_uno.harness.adoption import Adoption
 from pytest_uno.harness.collector import LeakCollector
-from pytest_uno.harness.leak_policy import take_known_leaks
 from pytest_uno.harness.exploration_summary import ExplorationSummary
+from pytest_uno.harness.leak_policy import take_known_leaks
 from pytest_uno.harness.marker import MARKER_HELP
 from pytest_uno.harness.policy_report import PolicyReport
 from pytest_uno.harness.pytest_internals import RUNNER_MODULE, check_pytest_asyncio
