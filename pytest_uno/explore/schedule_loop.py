@@ -66,7 +66,7 @@ class ScheduleLoop(IntakeLoop):
         self.round_limit = settings.round_limit
         self.decisions: list[tuple[int, int]] = []
         self.deadlines_forced = 0
-        self.trail: Callable[[Operation, Operation | None], object] | None = None
+        self.trail: Callable[[Operation, tuple[Operation, ...]], object] | None = None
         super().__init__(settings)
 
     # -- steering

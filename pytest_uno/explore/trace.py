@@ -120,15 +120,15 @@ class Tracer:
         is_librarys = before is None and after is None and not _is_users(task)
         self.steps.append(Step(RAN, time, self.name(task), before, after, end, is_librarys=is_librarys))
 
-    def _note_decision(self, chosen: Operation, held: Operation | None) -> None:
+    def _note_decision(self, chosen: Operation, held: tuple[Operation, ...]) -> None:
         self._finish()
         loop = self._loop
         assert loop is not None
-        if held is not None:
-            task = held.task or _waiting_for(held, loop)
-            who = _describe_source(held) if task is None else self.name(task)
+        for one in held:
+            task = one.task or _waiting_for(one, loop)
+            who = _describe_source(one) if task is None else self.name(task)
             place = None if task is None else place_of(task)
-            self.steps.append(Step(HELD, loop.time(), who, place, place, "", held.what, held.kind))
+            self.steps.append(Step(HELD, loop.time(), who, place, place, "", one.what, one.kind))
         if chosen.kind == FIRE:
             self.steps.append(Step(FIRED, loop.time(), "a time-out", None, None))
 

@@ -16,12 +16,12 @@ class Strategy:
 
     Attributes:
         token: what replays this schedule, without the classes that may be late.
-        just_held: the operation that the last choice has put on hold; None when it has held none.
+        just_held: the operations that the last choice has put on hold.
         holds: the decisions, counted from 0, at which it puts something on hold.
     """
 
     token = ""
-    just_held: Operation | None = None
+    just_held: tuple[Operation, ...] = ()
     holds: tuple[int, ...] = ()
 
     def choose(self, options: Sequence[Operation]) -> int:

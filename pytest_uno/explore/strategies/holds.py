@@ -37,30 +37,25 @@ class Holds(Strategy):
         if any(self._decision < at <= last for at in self.holds):
             return False
         self._decision = last
-        self.just_held = None
+        self.just_held = ()
         return True
 
     def choose(self, options: Sequence[Operation]) -> int:
         """Return the index of what comes next."""
         self._decision += 1
-        self.just_held = None
+        self.just_held = ()
         held = self._held
         if not held and self._decision not in self._at:
             return 0
         free = [index for index, one in enumerate(options) if one not in held]
-        if not free:
-            # Nothing else can go on: what was held first comes.
-            released = next(one for one in held if one in options)
-            held.remove(released)
-            return options.index(released)
-        if self._decision in self._at and options[free[0]].handle is not None:
-            self.just_held = options[free[0]]
-            held.append(self.just_held)
-            if len(free) > 1:
-                return free[1]
-            others = [one for one in held if one in options and one is not self.just_held]
-            if not others:  # pragma: no cover - a strategy is only asked where there are two options
-                return free[0]
-            held.remove(others[0])
-            return options.index(others[0])
-        return free[0]
+        while self._decision in self._at and len(free) > 1 and options[free[0]].handle is not None:
+            one = options[free.pop(0)]
+            held.append(one)
+            self.just_held += (one,)
+            self._decision += 1  # what comes instead is a decision of its own, and may be put on hold, too
+        if free:
+            return free[0]
+        # Nothing else can go on: what was held first comes.
+        released = next(one for one in held if one in options)
+        held.remove(released)
+        return options.index(released)
