@@ -227,6 +227,15 @@ class ExploredTest:
         if failure is not None:
             raise failure
 
+    def fails_test(self, test: TestRun, finding: Finding) -> bool:
+        """Say whether a finding would fail a test, as it does for one that runs once.
+
+        Args:
+            test: the test of the schedule.
+            finding: the finding.
+        """
+        return self._verdicts.fails_test(test, finding)
+
     # -- what is said
     def _warn_of_fixtures(self) -> None:
         names = users_own_fixtures(self._item)

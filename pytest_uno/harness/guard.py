@@ -24,11 +24,9 @@ from pytest_uno.harness.databases import TestDatabase
 from pytest_uno.harness.marker import TestOptions
 from pytest_uno.harness.run_state import RunState, TestRun
 from pytest_uno.harness.verdict import Verdicts
-from pytest_uno.leaks.allowances import Allowances, matching
 from pytest_uno.leaks.inquiry import FAILS
 from pytest_uno.leaks.model import Finding, Frame, OwnerInfo
 from pytest_uno.leaks.owners import OWNER
-from pytest_uno.leaks.policy import LeakLevels
 
 if TYPE_CHECKING:
     from pytest_uno.harness.explored_test import ExploredTest
@@ -101,7 +99,7 @@ class TestGuard:
             self._loop.set_exception_handler(self._on_loop_error)
             run.detection.watch_loop(self._loop)
             self._snapshot = run.detection.snapshot(test.owner)
-            FAILS.set(functools.partial(_fails, test.options.leak_levels, test.options.allowances))
+            self._fails_token = FAILS.set(functools.partial(self._verdicts.fails_test, test))
         self._clock.begin()
 
     def end(self) -> None:
@@ -134,6 +132,8 @@ class TestGuard:
             if test.leak_watch is not None and self._snapshot is not None and not test.is_hung:
                 findings, missing = test.leak_watch.judge(findings)
         finally:
+            if self._snapshot is not None:
+                FAILS.reset(self._fails_token)
             if self._snapshot is not None and not self._loop.is_closed():
                 if self._owns_loop:
                     run.detection.unwatch_loop(self._loop)
@@ -174,10 +174,6 @@ class TestGuard:
             self._handler(loop, context)
         else:
             loop.default_exception_handler(context)
-
-
-def _fails(levels: LeakLevels, allowances: Allowances, finding: Finding) -> bool:
-    return levels.of(finding.rule) == "error" and not matching(allowances, finding)
 
 
 def _describe_closed_loop(test: TestRun) -> Finding:

@@ -45,6 +45,7 @@ from pytest_uno.harness.pytest_internals import (
 )
 from pytest_uno.harness.run_state import RunState, is_judged, is_uno_test, options_of
 from pytest_uno.harness.verdict import Verdicts
+from pytest_uno.harness.watched_blocks import Watched
 from pytest_uno.leaks.owners import Owner
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class TestRunner:
         try:
             if not seconds:
                 return (yield)
-            with _Watched(self._run, item, "the set-up of the test", seconds):
+            with Watched(self._run, item, "the set-up of the test", seconds):
                 return (yield)
         except BaseException as error:
             if is_ours:
@@ -303,7 +304,7 @@ class TestRunner:
             if not options.real_timeout:
                 result = yield
             else:
-                with _Watched(self._run, item, "the test", options.real_timeout):
+                with Watched(self._run, item, "the test", options.real_timeout):
                     result = yield
             if self._run.test is not None and self._run.test.timed_out is not None:
                 raise self._run.test.timed_out
@@ -350,7 +351,7 @@ class TestRunner:
         try:
             seconds = run.settings.real_timeout
             if seconds and is_uno_test(item):
-                with _Watched(self._run, item, "the teardown of the test", seconds):
+                with Watched(self._run, item, "the teardown of the test", seconds):
                     result = yield
             else:
                 result = yield
@@ -396,36 +397,3 @@ def _returning(runner: LightRunner | ScheduleRunner) -> Callable[..., object]:
 
 
 def _do_nothing() -> None: ...
-
-
-class _Watched:
-    """Watches a block of the run; turns what the watchdog caused into its own error."""
-
-    def __init__(self, run: RunState, item: pytest.Item, what: str, seconds: float) -> None:
-        from pytest_uno.harness import watchdog  # few projects need it: a millisecond at each start
-
-        if run.watchdog is None:
-            run.watchdog = watchdog.Watchdog()
-        self._run = run
-        self._watchdog = run.watchdog
-        self._watch = watchdog.Watch(
-            f"{what} {item.name}", seconds, self._find_loop, run.tasks_of_test, run.describe_task
-        )
-
-    def __enter__(self) -> None:
-        self._watchdog.start(self._watch)
-
-    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        self._watchdog.stop()
-        if self._watch.fired:
-            if self._run.test is not None:
-                self._run.test.is_hung = True
-            # The picture says where it hung; what the test itself raised on its way out is worth a look.
-            hang = self._watch.error()
-            caused_by_us = isinstance(error, type(hang) | asyncio.CancelledError | KeyboardInterrupt)
-            raise hang from (None if caused_by_us else error)
-
-    def _find_loop(self) -> asyncio.AbstractEventLoop | None:
-        if self._run.setup_task is not None:
-            return self._run.setup_task.get_loop()
-        return None if self._run.test is None else self._run.test.loop

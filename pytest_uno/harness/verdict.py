@@ -199,6 +199,17 @@ class Verdicts:
             _attach(item, findings)
             raise LeakError(findings, with_owner=True)
 
+    def fails_test(self, test: TestRun, finding: Finding) -> bool:
+        """Say whether a finding would fail a test: it may be off, allowed, known, or a warning only.
+
+        Args:
+            test: the test.
+            finding: the finding.
+        """
+        options = test.options
+        decision = self._policy.decide(test.item, finding, options.leak_levels, options.allowances)
+        return decision is not None and decision.status == "new"
+
     def settle(
         self,
         item: pytest.Item,
