@@ -114,6 +114,7 @@ def test_what_is_off_or_allowed_is_not_held_against_the_operation(pytester: pyte
     pytester.runpytest().assert_outcomes(passed=1)
     pytester.makepyfile(_HEAD + _LEAKY_TIMER)
     pytester.runpytest("--uno-leak-level", "UNO203=off").assert_outcomes(passed=1)
+    pytester.runpytest("-o", "uno_leak_allow=UNO203 *::*: known").assert_outcomes(passed=1)
 
 
 def test_nothing_is_asked_where_nothing_is_watched(pytester: pytest.Pytester) -> None:
