@@ -9,6 +9,7 @@ is relative to the same program under `asyncio.run`; medians of interleaved runs
 from __future__ import annotations
 
 import asyncio
+import signal
 import statistics
 import sys
 import time
@@ -35,6 +36,7 @@ from tests.explore.programs.socket_bugs import SOCKETS
 from tests.explore.programs.thread_bugs import THREADS
 
 ROUNDS = 15
+PATIENCE = 10  # real seconds for one program
 STEPS = (1, 2, 3, 5, 10, 20, 50, 100, 200)
 NEEDS: dict[str, dict[str, Any]] = {
     "o10": {"timeouts": True},
@@ -69,10 +71,13 @@ def _count(contender: Callable[..., bool], programs: list[Any], schedules: int, 
     for seed in range(seeds):
         count = 0
         for program in programs:
+            signal.setitimer(signal.ITIMER_REAL, PATIENCE)
             try:
                 count += contender(program, schedules, seed)
             except Exception:
                 continue
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
         counts.append(count)
     return statistics.median(counts)
 
@@ -147,9 +152,14 @@ def show_costs() -> None:
 def main(schedules: int = 100, seeds: int = 3) -> None:
     """Run all three."""
     warnings.simplefilter("ignore")
+    signal.signal(signal.SIGALRM, _give_up)
     show_costs()
     show_findings(seeds)
     compare_finders(schedules, seeds)
+
+
+def _give_up(*_: object) -> None:
+    raise TimeoutError
 
 
 if __name__ == "__main__":
