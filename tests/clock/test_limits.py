@@ -229,14 +229,15 @@ def test_a_ticker_is_no_news_from_outside() -> None:
 def test_each_piece_of_news_begins_the_time_to_a_stall_anew() -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        for _ in range(6):
+        for _ in range(12):
             called = asyncio.Event()
-            timer = threading.Timer(0.05, loop.call_soon_threadsafe, (called.set,))
+            timer = threading.Timer(0.1, loop.call_soon_threadsafe, (called.set,))
             timer.start()
             with the_clock().hold("the moon"):
                 await called.wait()
 
-    assert run_virtual(main, budgets=Budgets(stall=0.2))[1].held > 0.2
+    # A busy machine may be late with each piece by nearly a second.
+    assert run_virtual(main, budgets=Budgets(stall=1.0))[1].held > 1.0
 
 
 def test_a_thread_that_works_for_longer_than_its_patience_but_less_than_a_stall() -> None:
