@@ -302,6 +302,7 @@ class IntakeLoop(VirtualEventLoop):
         super().close()
         self._virtual_selector.wait = self._select
         self.outside.answered.clear()
+        self._jobs.forget()
 
     _read_from_self: Callable[[], object]
     _write_to_self: Callable[[], object]

@@ -121,6 +121,11 @@ class Jobs:
         """Say whether something is the future of a job in flight."""
         return id(about) in self.in_flight
 
+    def forget(self) -> None:
+        """Drop every job and letter: the loop is closed."""
+        self.in_flight.clear()
+        self.box.clear()
+
     def read(self) -> list[Letter]:
         """Return the letters, answers in the order of their jobs, and note that the jobs are over."""
         letters: list[Letter] = []

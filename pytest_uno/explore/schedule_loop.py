@@ -80,6 +80,7 @@ class ScheduleLoop(IntakeLoop):
     def explore_no_more(self) -> None:
         """Let everything come in stock order from here on, what was kept back at once."""
         self.is_exploring = self._keeps_sleeps = self._keeps_yields = False
+        self._strategy = None  # it keeps operations, and they this loop
         for one in self._pending:
             if one.handle is not None and not one.handle.cancelled() and not one.is_in_ready:
                 self._bring(one)

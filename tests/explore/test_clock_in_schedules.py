@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import gc
 import time
+import weakref
 from typing import Any
 
 import pytest
@@ -167,3 +169,22 @@ def test_raw_sockets() -> None:
             assert await task == b"hello"
 
     passes(program)
+
+
+def test_a_loop_is_freed_at_once() -> None:
+    async def program() -> None:
+        await asyncio.gather(asyncio.sleep(1), asyncio.sleep(2), asyncio.to_thread(int))
+
+    loops: list[weakref.ref[VirtualEventLoop]] = []
+    gc.collect()
+    gc.disable()
+    try:
+        explore(
+            program,
+            schedules=10,
+            surroundings=Surroundings(opened=lambda loop: loops.append(weakref.ref(loop))),
+        )
+        assert [loop() for loop in loops] == [None] * len(loops)
+    finally:
+        gc.enable()
+    assert len(loops) == 10
