@@ -107,6 +107,7 @@ class ExploredTest:
         self._explain = explain
         self._loop: ScheduleLoop | None = None
         self._has_failed = False
+        self._explained: BaseException | None = None
         self._settled: set[str] = set()
         self._told = time.perf_counter()
 
@@ -127,14 +128,13 @@ class ExploredTest:
         __tracebackhide__ = True
         self._warn_of_fixtures()
         surroundings = Surroundings(opened=self._open, finished=self._finish, passes_through=_is_for_pytest)
-        scenario = self._make_scenario()
         token = self._run.settings.exploration.replay
         if token is not None:
-            report = replay(scenario, token, surroundings=surroundings, name=self._item.nodeid)
+            report = replay(self._scenario, token, surroundings=surroundings, name=self._item.nodeid)
         else:
             options = self._options
             report = explore(
-                scenario,
+                self._scenario,
                 schedules=options.schedules,
                 seed=options.seed,
                 delay=options.delay,
@@ -150,6 +150,8 @@ class ExploredTest:
     def _end(self, report: ExplorationReport) -> None:
         __tracebackhide__ = True
         failure = report.failure
+        if isinstance(failure, asyncio.CancelledError) and self._explained is not None:
+            failure = self._explained
         self._item.stash[EXPLORATION] = ExploredCounts(
             report.runs, report.single_holds, report.holds_done, failure is not None
         )
@@ -173,22 +175,17 @@ class ExploredTest:
                 self._finish(loop, error)
             raise
 
-    def _make_scenario(self) -> Callable[[], Coroutine[Any, Any, None]]:
-        item = self._item
-
-        async def scenario() -> None:
-            __tracebackhide__ = True
-            try:
-                await item.obj(**arguments_of(item))
-            except BaseException as error:
-                self._explain(item, error)
-                raise
-
-        scenario.__qualname__ = item.name  # what the report calls its task
-        return scenario
+    def _scenario(self) -> Coroutine[Any, Any, Any]:
+        coroutine: Coroutine[Any, Any, Any] = self._item.obj(**arguments_of(self._item))
+        return coroutine
 
     def _finish(self, loop: ScheduleLoop, error: BaseException | None) -> None:
         self._has_failed = error is not None
+        if error is not None:
+            try:
+                self._explain(self._item, error)
+            except BaseException as explained:
+                self._explained = explained
         test = self._run.test
         if test is not None and isinstance(error, LOOP_FAILURES):
             test.is_hung = True

@@ -178,7 +178,7 @@ def uno_explore(request: pytest.FixtureRequest) -> ScenarioExploration:
 
     guard: TestGuard | None = request.node.stash.get(GUARD, None)
     database = None if guard is None else guard.test.database
-    return ScenarioExploration(request.node.nodeid, request.config.stash[SETTINGS].exploration, database)
+    return ScenarioExploration(request.node, request.config.stash[SETTINGS].exploration, database)
 
 
 def _database_of(request: pytest.FixtureRequest, fixture: str) -> tuple[TestDatabase, UnoDatabase]:

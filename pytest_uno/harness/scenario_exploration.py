@@ -14,8 +14,11 @@ from pytest_uno.explore.schedule_loop import ScheduleLoop
 from pytest_uno.explore.search import explore, replay
 from pytest_uno.harness.asyncio_internals import outside_of_running_loop
 from pytest_uno.harness.exploration_options import DELAYS, ExplorationFlags
+from pytest_uno.harness.exploration_summary import EXPLORATION, ExploredCounts
 
 if TYPE_CHECKING:
+    import pytest
+
     from pytest_uno.harness.databases import TestDatabase
 
 __all__ = ["ScenarioExploration"]
@@ -27,13 +30,14 @@ class ScenarioExploration:
     Must be called in the test's own thread, in or outside of its loop, which stands still meanwhile.
 
     Args:
-        name: the node ID of the test.
+        item: the test.
         flags: what the command line says.
         database: the database of the test, None if it has none.
     """
 
-    def __init__(self, name: str, flags: ExplorationFlags, database: TestDatabase | None) -> None:
-        self._name = name
+    def __init__(self, item: pytest.Item, flags: ExplorationFlags, database: TestDatabase | None) -> None:
+        self._item = item
+        self._name = item.nodeid
         self._flags = flags
         self._database = database
         self._has_database = database is not None and database.uno_db is not None
@@ -72,8 +76,9 @@ class ScenarioExploration:
         surroundings = Surroundings(opened=self._open, after=self._shut_down, finished=self._finish)
         with outside_of_running_loop(), self._without_database():
             if self._flags.replay is not None:
-                return replay(scenario, self._flags.replay, surroundings=surroundings, name=self._name)
-            return explore(
+                report = replay(scenario, self._flags.replay, surroundings=surroundings, name=self._name)
+                return self._count(report)
+            report = explore(
                 scenario,
                 schedules=schedules if self._flags.schedules is None else self._flags.schedules,
                 seed=seed,
@@ -84,6 +89,17 @@ class ScenarioExploration:
                 surroundings=surroundings,
                 name=self._name,
             )
+            return self._count(report)
+
+    def _count(self, report: ExplorationReport) -> ExplorationReport:
+        before = self._item.stash.get(EXPLORATION, ExploredCounts(0, 0, 0, False))
+        self._item.stash[EXPLORATION] = ExploredCounts(
+            before.runs + report.runs,
+            before.single_holds + report.single_holds,
+            before.holds_done + report.holds_done,
+            before.failed or report.failure is not None,
+        )
+        return report
 
     # -- one schedule
     def _open(self, loop: ScheduleLoop) -> None:

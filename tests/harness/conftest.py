@@ -19,7 +19,9 @@ import pytest
 
 import pytest_uno.database.run_databases
 import pytest_uno.harness.async_fixtures
+import pytest_uno.harness.explored_test
 import pytest_uno.harness.runner
+import pytest_uno.harness.scenario_exploration
 import pytest_uno.harness.watchdog
 import pytest_uno.reports.groups
 import pytest_uno.reports.json_report

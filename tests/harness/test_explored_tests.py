@@ -212,7 +212,30 @@ def test_a_deadlock_in_one_schedule_is_shown(project: Any) -> None:
     )
     assert project.outcomes(result) == {"failed": 1}
     result.stdout.fnmatch_lines(["*DeadlockError*", "*in a legal schedule*"])
+    assert not project.lines_with(result, "explored_test.py")
     assert not project.lines_with(result, "UNO101")
+
+
+def test_a_fixture_that_crashes_meanwhile_is_named(project: Any) -> None:
+    result = project.run(
+        """
+    @pytest.fixture
+    async def pump():
+        async def fail():
+            await asyncio.sleep(1)
+            raise LookupError("pump")
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(fail())
+            yield
+
+    @pytest.mark.uno_async(schedules=5)
+    async def test_it(pump):
+        await asyncio.sleep(60)
+    """
+    )
+    assert project.outcomes(result) == {"failed": 1, "warnings": 1}
+    result.stdout.fnmatch_lines(["*FixtureCrashError: fixture 'pump' crashed while the test was running*"])
 
 
 @pytest.mark.parametrize(

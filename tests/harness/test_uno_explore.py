@@ -53,6 +53,7 @@ def test_an_async_test_goes_on_afterwards(project: Any) -> None:
     """
     )
     assert project.outcomes(result) == {"passed": 1}
+    assert project.lines_with(result, "explored: 1 test, ", " schedules, 1 failure")
 
 
 def test_a_long_search_is_no_blocked_loop(project: Any) -> None:
