@@ -64,7 +64,8 @@ def test_a_hung_test_fails_with_the_picture(project: Any, kind: str) -> None:
 
 
 def test_a_session_fixture_that_hangs_in_setup(project: Any) -> None:
-    project.ini("uno_real_timeout = 0.2\nuno_clock = real")
+    # A busy machine needs a while until the loop runs: it must be the fixture that hangs.
+    project.ini("uno_real_timeout = 1\nuno_clock = real")
     result = project.run_apart(
         """
     @pytest.fixture(scope="session")
@@ -88,8 +89,8 @@ def test_a_session_fixture_that_hangs_in_setup(project: Any) -> None:
     """
     )
     assert project.outcomes(result) == {"errors": 2, "passed": 2}
-    result.stdout.fnmatch_lines(["*the set-up of the test test_it was still running after 0.2 s*"])
-    result.stdout.fnmatch_lines(["*the teardown of the test test_end was still running after 0.2 s*"])
+    result.stdout.fnmatch_lines(["*the set-up of the test test_it was still running after 1 s*"])
+    result.stdout.fnmatch_lines(["*the teardown of the test test_end was still running after 1 s*"])
 
 
 def test_a_marker_does_not_limit_the_setup(project: Any) -> None:
