@@ -305,7 +305,7 @@ def test_the_database_is_fresh_in_each_schedule(project: Any) -> None:
     """
     )
     assert project.outcomes(result) == {"passed": 1}
-    assert project.lines_with(result, "explored: 1 test, 8 schedules, 0 failures")
+    assert project.lines_with(result, "explored: 1 test, ", " 0 failures")
 
 
 def test_workers_count_too(project: Any, all_plugins: None) -> None:
