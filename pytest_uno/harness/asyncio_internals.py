@@ -10,7 +10,7 @@ import contextlib
 import sys
 from asyncio import events as asyncio_events
 from asyncio import tasks as asyncio_tasks
-from collections.abc import Coroutine, Generator
+from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any
 
@@ -24,7 +24,6 @@ __all__ = [
     "is_default_policy",
     "needs_asyncgen_shutdown",
     "needs_executor_shutdown",
-    "outside_of_running_loop",
     "run_at_once",
 ]
 
@@ -111,30 +110,6 @@ def needs_asyncgen_shutdown(loop: asyncio.AbstractEventLoop) -> bool:
 def needs_executor_shutdown(loop: asyncio.AbstractEventLoop) -> bool:
     """Tell whether a loop made its default executor; yes for a loop that does not say (uvloop)."""
     return getattr(loop, "_default_executor", loop) is not None
-
-
-@contextlib.contextmanager
-def outside_of_running_loop() -> Generator[None]:
-    """Let other loops run in this thread, although one is running, which stands still meanwhile.
-
-    `asyncio.tasks._leave_task` and `._enter_task`, which say whose step runs; `asyncio._set_running_loop` is documented
-    for makers of loops (3.11 to 3.15). In 3.14 a task can be left and entered only while its loop is the running one.
-    """
-    loop = asyncio_events._get_running_loop()
-    if loop is None:
-        yield
-        return
-    internals: Any = asyncio_tasks
-    task = asyncio.current_task(loop)
-    if task is not None:
-        internals._leave_task(loop, task)
-    asyncio_events._set_running_loop(None)
-    try:
-        yield
-    finally:
-        asyncio_events._set_running_loop(loop)
-        if task is not None:
-            internals._enter_task(loop, task)
 
 
 def run_at_once(coroutine: Coroutine[Any, Any, Any]) -> Any:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_uno.core.async_manager import AsyncManager
 from pytest_uno.core.current_manager import current_manager
+from pytest_uno.explore.asyncio_internals import outside_running_loop
 from pytest_uno.explore.report import ExplorationReport
 from pytest_uno.explore.run import Surroundings
 from pytest_uno.explore.schedule_loop import ScheduleLoop
 from pytest_uno.explore.search import explore, replay
-from pytest_uno.harness.asyncio_internals import outside_of_running_loop
 from pytest_uno.harness.exploration_options import DELAYS, ExplorationFlags
 from pytest_uno.harness.exploration_summary import EXPLORATION, ExploredCounts
 
@@ -74,7 +74,7 @@ class ScenarioExploration:
             TypeError: the scenario returns no coroutine.
         """
         surroundings = Surroundings(opened=self._open, after=self._shut_down, finished=self._finish)
-        with outside_of_running_loop(), self._without_database():
+        with outside_running_loop(), self._without_database():
             if self._flags.replay is not None:
                 report = replay(scenario, self._flags.replay, surroundings=surroundings, name=self._name)
                 return self._count(report)

@@ -15,7 +15,6 @@ from pytest_uno.harness.asyncio_internals import (
     cancel_all_tasks,
     needs_asyncgen_shutdown,
     needs_executor_shutdown,
-    outside_of_running_loop,
     run_at_once,
 )
 
@@ -105,32 +104,6 @@ def test_a_loop_that_does_not_say_gets_both() -> None:
     foreign: Any = object()
     assert needs_asyncgen_shutdown(foreign)
     assert needs_executor_shutdown(foreign)
-
-
-def test_other_loops_run_while_one_stands_still() -> None:
-    seen: list[object] = []
-
-    def explore() -> None:
-        before = asyncio.current_task(outer), asyncio.get_running_loop()
-        with outside_of_running_loop():
-            inner = asyncio.new_event_loop()
-            seen.append(inner.run_until_complete(asyncio.sleep(0, "inner")))
-            inner.close()
-        assert (asyncio.current_task(outer), asyncio.get_running_loop()) == before
-
-    async def test() -> None:
-        explore()
-        outer.call_soon(explore)  # where no task runs
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-
-    outer = asyncio.new_event_loop()
-    outer.run_until_complete(test())
-    outer.close()
-    explore_outside = outside_of_running_loop()
-    with explore_outside:
-        seen.append(asyncio.run(asyncio.sleep(0, "outside")))
-    assert seen == ["inner", "inner", "outside"]
 
 
 def test_what_waits_for_nothing_runs_at_once() -> None:

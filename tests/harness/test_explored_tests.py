@@ -325,3 +325,21 @@ def test_the_time_for_a_search_is_limited(project: Any) -> None:
     result = project.run(LOST.replace("schedules=50", "schedules=50, explore_time=1e-9"))
     assert project.outcomes(result) == {"passed": 1}
     assert project.lines_with(result, "explored: 1 test, 1 schedule, 0 failures")
+
+
+def test_injections_within_schedules_ask_the_same_policy(project: Any) -> None:
+    result = project.run(
+        """
+    from pytest_uno.explore import assert_cancel_safe
+
+    @pytest.mark.uno_async(schedules=2, allow_leaks="UNO203")
+    async def test_it():
+        async def operation():
+            timer = asyncio.get_running_loop().call_later(60, print)
+            await asyncio.sleep(1)
+            timer.cancel()
+
+        await assert_cancel_safe(operation)
+    """
+    )
+    assert project.outcomes(result) == {"passed": 1}

@@ -313,6 +313,26 @@ def test_a_test_that_closes_its_loop_is_told_so(project: Any) -> None:
     assert project.outcomes(project.run(None, "--uno-leaks=off")) == {"passed": 2}
 
 
+def test_a_shared_loop_that_is_closed_early_is_let_go(project: Any) -> None:
+    result = project.run(
+        """
+    @pytest.fixture(scope="module")
+    def loops():
+        loops = []
+        yield loops
+        loops.pop().close()
+
+    @pytest.mark.uno_async(loop_scope="module")
+    async def test_it(loops):
+        loops.append(asyncio.get_running_loop())
+
+    @pytest.mark.uno_async
+    async def test_next(): ...
+    """
+    )
+    assert project.outcomes(result)["passed"] == 2
+
+
 def test_a_loop_that_a_fixture_closes_before_the_test_blames_nobody_else(project: Any) -> None:
     result = project.run(
         """

@@ -107,3 +107,27 @@ def test_the_manager_outside_of_a_uno_test_is_an_error_with_the_fix(project: Any
             "*#manager-outside-test*",
         ]
     )
+
+
+def test_a_report_whose_text_somebody_has_replaced_has_no_headline(project: Any) -> None:
+    project.file(
+        "conftest.py",
+        """
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(item, call):
+        report = yield
+        if report.failed:
+            report.longrepr = "replaced"
+        return report
+    """,
+    )
+    result = project.run(
+        """
+    @pytest.mark.uno_async
+    async def test_leaks():
+        asyncio.create_task(asyncio.Event().wait())
+        await asyncio.sleep(0)
+    """
+    )
+    assert project.outcomes(result) == {"failed": 1}
+    assert "replaced" in result.outlines

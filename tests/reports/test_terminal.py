@@ -4,7 +4,7 @@ from typing import Any
 
 from pytest_uno.leaks.rules import RULES
 from pytest_uno.reports.groups import Found, RunSummary, group_findings
-from pytest_uno.reports.terminal import render_finding, summarize
+from pytest_uno.reports.terminal import render_finding, render_terminal, summarize
 
 
 def test_nothing_to_say_without_leaks() -> None:
@@ -38,3 +38,8 @@ def test_a_frame_without_source_has_no_line_for_it(make_finding: Any) -> None:
     text = render_finding(make_finding(created=(bare,), waiting_at=()))
     assert "awaited by" not in text
     assert text.splitlines()[3].startswith("    fix")
+
+
+def test_a_whole_report_of_nothing_is_a_line() -> None:
+    assert render_terminal([], RunSummary(1)) == "leaks: none in 1 test\n"
+    assert render_terminal([], RunSummary(3)) == "leaks: none in 3 tests\n"

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from pytest_uno.explore import explore
+from pytest_uno.explore.asyncio_internals import outside_running_loop
 from pytest_uno.leaks.blocking.stacks import Line, Look, find_common_lines, look_at
 
 Lookers = Callable[[], "Look | None"]
@@ -99,6 +101,19 @@ def test_a_loop_that_waits_is_not_seen() -> None:
     watcher.join()
     loop.close()
     assert seen == [None]
+
+
+def test_a_search_through_schedules_is_excused(look: Lookers) -> None:
+    seen: list[Look | None] = []
+
+    async def scenario() -> None: ...
+
+    async def main() -> None:
+        with outside_running_loop():
+            explore(scenario, progress=lambda progress: seen.append(look()))
+
+    asyncio.run(main())
+    assert [each is not None and each.counts for each in seen] == [False]
 
 
 def test_a_thread_that_is_gone_is_not_seen() -> None:
