@@ -172,5 +172,5 @@ def outside_running_loop() -> Generator[None]:
         yield
     finally:
         _events._set_running_loop(running)
-        if swap is not None:
+        if swap is not None:  # pragma: no branch - 3.11 has none
             swap(running, task)

@@ -224,8 +224,6 @@ class IntakeLoop(VirtualEventLoop):
 
     def _add_callback(self, handle: Handle) -> None:
         """Take what the selector reports (`BaseSelectorEventLoop._process_events`)."""
-        if handle.cancelled():
-            return
         callback = cast("Any", handle)._callback
         if not self.is_exploring or callback == self._read_from_self:
             self._ready.append(handle)
@@ -286,8 +284,6 @@ class IntakeLoop(VirtualEventLoop):
             if news or (end is not None and monotonic() >= end):
                 return news
             time.sleep(_BETWEEN_LOOKS)
-            if self._jobs.box:
-                return []
             events = self._select(0)
 
     def _is_news(self, key: selectors.SelectorKey, mask: int) -> bool:

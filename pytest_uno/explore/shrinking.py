@@ -55,8 +55,6 @@ def shrink(
         for at in range(count):
             if search.fails(Holds((at,)), one):
                 return Holds((at,)), one
-    if len(strategy.holds) == 2:
-        return strategy, settings
     for one in weaker:
         for tried, pair in enumerate(_pairs(counts[one])):
             if tried >= _PAIRS:

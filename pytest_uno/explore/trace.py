@@ -62,6 +62,7 @@ class Tracer:
         self._loop: ScheduleLoop | None = None
         self._running: tuple[asyncio.Task[Any], float, Place | None] | None = None
         self._names: dict[asyncio.Task[Any], str] = {}
+        self._sources: dict[asyncio.Transport, str] = {}
         self._counts: dict[str, int] = {}
 
     def attach(self, loop: ScheduleLoop, main: asyncio.Task[Any]) -> None:
@@ -87,10 +88,22 @@ class Tracer:
         if known is None:
             given = task.get_name()
             if given.startswith("Task-"):
-                base = _coroutine_name(task)
-                self._counts[base] = self._counts.get(base, 0) + 1
-                given = f"{base}#{self._counts[base]}"
+                given = self._number(_coroutine_name(task))
             known = self._names[task] = given
+        return known
+
+    def _number(self, base: str) -> str:
+        self._counts[base] = self._counts.get(base, 0) + 1
+        return f"{base}#{self._counts[base]}"
+
+    def _name_source(self, held: Operation) -> str:
+        """Name what an operation is for, where no task waits for it: not by a port, which is another in each run."""
+        transport = held.answers
+        if not isinstance(transport, asyncio.Transport):
+            return held.what
+        known = self._sources.get(transport)
+        if known is None:
+            known = self._sources[transport] = self._number(type(transport.get_protocol()).__name__)
         return known
 
     def begin(self, handle: asyncio.Handle) -> None:
@@ -126,7 +139,7 @@ class Tracer:
         assert loop is not None
         for one in held:
             task = one.task or _waiting_for(one, loop)
-            who = _describe_source(one) if task is None else self.name(task)
+            who = self._name_source(one) if task is None else self.name(task)
             place = None if task is None else place_of(task)
             self.steps.append(Step(HELD, loop.time(), who, place, place, "", one.what, one.kind))
         if chosen.kind == FIRE:
@@ -170,14 +183,6 @@ def _waiting_for(held: Operation, loop: asyncio.AbstractEventLoop) -> asyncio.Ta
     if future is None:
         return None
     return next((task for task in asyncio.all_tasks(loop) if waiter_of(task) is future), None)
-
-
-def _describe_source(held: Operation) -> str:
-    """Name a socket, where nobody waits for it."""
-    transport = held.answers
-    if not isinstance(transport, asyncio.BaseTransport):
-        return held.what
-    return f"{held.what} {transport.get_extra_info('sockname')}"
 
 
 def _is_users(task: asyncio.Task[Any]) -> bool:
