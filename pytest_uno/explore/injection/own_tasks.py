@@ -36,19 +36,9 @@ class OwnTasks:
         self._seen: list[AnyTask] = []
         self._task: AnyTask | None = None
 
-    @contextlib.contextmanager
-    def watch(self) -> Generator[None]:
+    def watch(self) -> contextlib.AbstractContextManager[None]:
         """See the tasks that are made in a block; must be around `start` and the operation's end."""
-        if _TELLS_CONTEXT:
-            yield
-            return
-        loop = asyncio.get_running_loop()
-        before = loop.get_task_factory()
-        loop.set_task_factory(self._wrap(before))
-        try:
-            yield
-        finally:
-            loop.set_task_factory(before)
+        return contextlib.nullcontext() if _TELLS_CONTEXT else self._see_made()
 
     def start(self, coroutine: Coroutine[Any, Any, Any], name: str) -> AnyTask:
         """Start the operation.
@@ -73,6 +63,16 @@ class OwnTasks:
     def _is_own(self, task: AnyTask) -> bool:
         context = task_context(task)
         return context is not None and context.get(_RUN) is self
+
+    @contextlib.contextmanager  # pragma: no cover - 3.11 only
+    def _see_made(self) -> Generator[None]:
+        loop = asyncio.get_running_loop()
+        before = loop.get_task_factory()
+        loop.set_task_factory(self._wrap(before))
+        try:
+            yield
+        finally:
+            loop.set_task_factory(before)
 
     def _wrap(self, factory: Callable[..., Any] | None) -> Callable[..., Any]:  # pragma: no cover - 3.11 only
         def make(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], **kwargs: Any) -> Any:

@@ -142,6 +142,34 @@ def test_the_injected_kind_is_expected_also_behind_others() -> None:
     assert run(assert_fault_safe(in_group, "repo.save", ConnectionResetError, setup=make_world)) == 2
 
 
+def test_a_call_in_a_thread_has_no_place_in_the_operation() -> None:
+    async def note(world: Any) -> None:
+        with contextlib.suppress(OSError):
+            await asyncio.to_thread(world.repo.note, 1)
+
+    def is_noted(world: Any) -> bool:
+        return bool(world.repo.saved)
+
+    with pytest.raises(InjectionError) as caught:
+        run(assert_fault_safe(note, "repo.note", OSError, setup=make_world, check=is_noted))
+    assert [(failure.only, failure.place) for failure in caught.value.failures] == [("before@1", None)]
+
+
+def test_an_operation_that_cancels_itself_is_found() -> None:
+    async def give_up(world: Any) -> None:
+        try:
+            await world.repo.save(1)
+        except OSError:
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+            await asyncio.sleep(0)
+
+    with pytest.raises(InjectionError) as caught:
+        run(assert_fault_safe(give_up, "repo.save", OSError, "before", setup=make_world))
+    assert [failure.problems for failure in caught.value.failures] == [("it was cancelled by itself",)]
+
+
 # Targets.
 
 
@@ -177,6 +205,30 @@ def test_a_class(name: str) -> None:
 
     assert run(assert_fault_safe(use_all, (Repo, name), OSError)) == 2
     assert dict(vars(Repo)) == before
+
+
+def test_a_class_that_inherits_it() -> None:
+    class Derived(Repo):
+        pass
+
+    async def save() -> None:
+        await Derived().save(1)
+
+    assert run(assert_fault_safe(save, (Derived, "save"), OSError)) == 2
+    assert "save" not in vars(Derived)
+
+
+def test_an_object_with_slots_whose_class_inherits_it() -> None:
+    class Derived(SlottedRepo):
+        __slots__ = ()
+
+    repo = Derived()
+
+    async def save() -> None:
+        await repo.save(1)
+
+    assert run(assert_fault_safe(save, (repo, "save"), OSError)) == 2
+    assert "save" not in vars(Derived)
 
 
 def test_an_object_with_slots() -> None:
@@ -266,6 +318,21 @@ def test_a_call_whose_result_is_entered() -> None:
     assert run(assert_fault_safe(fetch, "get", OSError, setup=lambda: SimpleNamespace(get=get))) == 2
     assert [response.is_open for response in responses] == [False, False]
     assert run(assert_fault_safe(fetch_and_wait, "get", OSError, setup=lambda: SimpleNamespace(get=get))) == 2
+
+
+def test_a_result_can_be_looked_at_before_its_reply_is_lost() -> None:
+    seen: list[bool] = []
+
+    async def fetch(world: Any) -> None:
+        response = world.get()
+        seen.append(response.is_open)
+        await response
+
+    injections = run(
+        assert_fault_safe(fetch, "get", OSError, "after", setup=lambda: SimpleNamespace(get=Response))
+    )
+    assert injections == 1
+    assert seen == [False, False]
 
 
 def test_the_target_is_restored_whatever_happens() -> None:

@@ -120,3 +120,23 @@ def test_what_is_off_or_allowed_is_not_held_against_the_operation(pytester: pyte
 def test_nothing_is_asked_where_nothing_is_watched(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(_HEAD + _LEAKY_TIMER)
     pytester.runpytest("-o", "uno_leaks=off").assert_outcomes(passed=1)
+
+
+def test_a_task_that_goes_on_is_blamed_on_its_injection(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        _HEAD
+        + """
+    async def test_task():
+        async def use():
+            task = asyncio.create_task(asyncio.sleep(60), name="poller")
+            await asyncio.sleep(1)
+            task.cancel()
+
+        await assert_cancel_safe(use, moments="wait")
+    """
+    )
+    result = pytester.runpytest()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E * - left behind: a task that goes on: 'poller', sleep()*"])
+    # It was ended, so that the test does not fail for it a second time.
+    result.stdout.no_fnmatch_line("*leak report*")

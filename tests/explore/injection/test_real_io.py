@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 import threading
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
@@ -15,6 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async
 from sqlalchemy.pool import NullPool
 
 from pytest_uno.explore import InjectionError, assert_cancel_safe, assert_fault_safe
+from pytest_uno.explore.injection.oracles import Scene
+from pytest_uno.explore.injection.own_tasks import OwnTasks
+from pytest_uno.explore.injection.pools import Pools
 from tests.explore.injection.bank_database import Bank, close
 from tests.explore.injection.loops import LOOPS, in_thread, run, run_on
 
@@ -238,6 +242,43 @@ def test_an_engine_is_found_in_what_the_operation_refers_to() -> None:
         await close(bank)
 
     run(main())
+
+
+def test_a_pool_that_hands_out_a_broken_connection_is_found() -> None:
+    async def break_connection(bank: Bank) -> None:
+        async with bank.engine.connect() as connection:
+            driver = (await connection.get_raw_connection()).driver_connection
+        assert driver is not None
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            await driver.close()
+            raise
+
+    with pytest.raises(InjectionError) as caught:
+        run(assert_cancel_safe(break_connection, Bank.open, teardown=close, moments="wait"))
+    found = [problem for failure in caught.value.failures for problem in failure.problems]
+    assert len(found) == 1
+    assert found[0].startswith("left behind: the pool of world.engine no longer works: ")
+
+
+@pytest.mark.parametrize("has_extension", [True, False])
+def test_sqlalchemy_has_no_engines_without_its_asyncio_extension(
+    has_extension: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not has_extension:
+        monkeypatch.delitem(sys.modules, "sqlalchemy.ext.asyncio.engine")
+
+    async def main() -> int:
+        bank = await Bank.open()
+        pools = await Pools.begin(Scene(bank, (), OwnTasks()))
+        connection = await bank.engine.connect()
+        remains = await pools.look()
+        await connection.close()
+        await close(bank)
+        return len(remains)
+
+    assert run(main()) == has_extension
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])

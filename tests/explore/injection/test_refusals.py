@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from types import SimpleNamespace
 from typing import Any
 
@@ -67,6 +68,19 @@ def test_a_function_that_is_not_async() -> None:
 
 def test_an_operation_that_returns_a_future() -> None:
     assert run(assert_cancel_safe(lambda: asyncio.gather(op(), op()))) == 2
+
+
+def test_a_builtin_without_a_signature_is_taken_as_it_is() -> None:
+    async def step(world: dict[str, int]) -> None:
+        world["steps"] = 1
+        await asyncio.sleep(0)
+
+    assert run(assert_cancel_safe(step, dict, lambda world: world == {"steps": 1})) == 1
+
+
+def test_an_operation_with_bound_arguments_is_called_by_its_own_name() -> None:
+    with pytest.raises(InjectionError, match=r"^op_of\(\) fails without any injection"):
+        run(assert_cancel_safe(functools.partial(op_of, 1), check=lambda: False))
 
 
 class CommitError(Exception):
