@@ -65,6 +65,7 @@ async def use_the_same_key(worker_id):
 """
 
 
+@pytest.mark.slow
 def test_processes_use_the_same_keys_at_once(database: Database, pytester: pytest.Pytester) -> None:
     pytest.importorskip("xdist")
     pytester.makeini(

@@ -116,6 +116,13 @@ def all_plugins() -> None:
     """Ask for this where the inner runs need more plugins than pytest-asyncio and this one."""
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Such runs are slow: most of them start workers."""
+    for item in items:
+        if "all_plugins" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture
 def project(
     pytester: pytest.Pytester,

@@ -253,6 +253,7 @@ def test_an_attempt_that_is_run_again_does_not_count(project: Any, all_plugins: 
     assert unused(project, result) == ['unused: allow_leaks="UNO101" on test_it.py::test_it']
 
 
+@pytest.mark.slow
 def test_what_workers_have_used(project: Any) -> None:
     project.ini(LINE + "\n  UNO101 gone.py::f: unused\n  UNO203 test_more.py::test_more: a wheel")
     project.file(

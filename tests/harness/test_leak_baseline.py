@@ -307,6 +307,7 @@ def test_an_attempt_that_is_run_again_does_not_count(project: Any, all_plugins: 
     assert "leak report" not in project.run_apart(source).stdout.str()
 
 
+@pytest.mark.slow
 def test_workers_are_told_what_is_known(project: Any, known: str) -> None:
     project.pytester.path.joinpath("known.json").unlink()
     result = project.run_apart(BOTH, "-n2", *WRITE)

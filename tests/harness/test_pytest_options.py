@@ -61,6 +61,7 @@ def test_pdb_on_a_failing_test_stops_once(project: Any) -> None:
     assert "1 failed, 1 passed" in done.stdout
 
 
+@pytest.mark.slow
 def test_last_failed_and_stepwise_know_a_leak_as_a_failure(project: Any) -> None:
     project.pytester.path.joinpath("pytest.ini").write_text(
         "[pytest]\nasyncio_default_fixture_loop_scope = function\naddopts = -p no:randomly\n",
