@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
-from pytest_uno.explore import explore, replies
+from pytest_uno.explore import ExplorationReport, explore, replies
 from pytest_uno.explore.run import Outcome, Surroundings, run_schedule
 from pytest_uno.explore.settings import Settings
 from pytest_uno.explore.strategies.stock import Stock
@@ -217,3 +218,54 @@ def test_a_thread_that_calls_in_last() -> None:
 
     in_stock_order(program, after=after)
     assert calls == ["from a thread"]
+
+
+def test_what_is_hard_to_end_does_not_end_the_search() -> None:
+    ends: list[float] = []
+
+    async def stubborn() -> None:
+        for _ in range(2):
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(1e6)
+            ends.append(asyncio.get_running_loop().time())
+
+    left: list[asyncio.Task[None]] = []
+
+    async def program() -> None:
+        left.append(asyncio.create_task(stubborn()))
+        await asyncio.sleep(1)
+
+    in_stock_order(program)
+    assert ends == [1.0, 3601.0]  # an hour of virtual time is what it may take
+    assert left[0].done()
+
+
+def test_the_end_of_a_schedule_may_fail_it() -> None:
+    async def numbers() -> AsyncIterator[int]:
+        try:
+            yield 1
+        finally:
+            ends.append("closed")
+
+    ends: list[str] = []
+    begun: list[AsyncIterator[int]] = []
+
+    async def program() -> None:
+        begun.append(numbers())
+        await anext(begun[0])
+
+    def finished(loop: object, error: BaseException | None) -> None:
+        ends.append("finished")
+        raise LookupError("left behind")
+
+    outcome = run_schedule(program, Stock(), Settings(), Surroundings(finished=finished))
+    assert isinstance(outcome.error, LookupError)
+    assert ends == ["finished", "closed"]
+
+
+def test_a_report_may_be_awaited() -> None:
+    async def wait() -> None:
+        report = ExplorationReport(runs=1)
+        assert await report is report
+
+    asyncio.run(wait())
