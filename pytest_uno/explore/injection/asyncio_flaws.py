@@ -26,9 +26,7 @@ def drops_cancellation(coroutine: object, moment: str) -> bool:
         coroutine: what is suspended.
         moment: `wait` or `wake`.
     """
-    if not _GROUP_DROPS:
-        return False
-    return _drops(coroutine, moment)  # pragma: no cover - until 3.12 only
+    return _GROUP_DROPS and _drops(coroutine, moment)
 
 
 def _drops(coroutine: object, moment: str) -> bool:  # pragma: no cover - until 3.12 only

@@ -142,6 +142,23 @@ def test_the_injected_kind_is_expected_also_behind_others() -> None:
     assert run(assert_fault_safe(in_group, "repo.save", ConnectionResetError, setup=make_world)) == 2
 
 
+def test_of_many_failures_the_first_are_shown_in_full() -> None:
+    async def save_many(world: Any) -> None:
+        for number in range(9):
+            try:
+                await world.repo.save(number)
+            except OSError:
+                raise LookupError(f"number {number}") from None
+
+    with pytest.raises(InjectionError) as caught:
+        run(assert_fault_safe(save_many, "repo.save", OSError, "before", setup=make_world))
+    assert len(caught.value.failures) == 9
+    text = str(caught.value)
+    assert "- it raised LookupError: number 5" in text
+    assert "number 6" not in text
+    assert "  and 3 more: before@7, before@8, before@9" in text.splitlines()
+
+
 def test_a_call_in_a_thread_has_no_place_in_the_operation() -> None:
     async def note(world: Any) -> None:
         with contextlib.suppress(OSError):

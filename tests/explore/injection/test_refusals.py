@@ -166,6 +166,15 @@ def test_a_teardown_that_fails_undisturbed() -> None:
         run(assert_cancel_safe(op, teardown=tear_down))
 
 
+def test_a_teardown_that_fails_after_an_operation_that_cannot_run() -> None:
+    def tear_down() -> None:
+        raise LookupError("down")
+
+    with pytest.raises(LookupError, match="down") as caught:
+        run(assert_cancel_safe(lambda: 3, teardown=tear_down))
+    assert isinstance(caught.value.__context__, TypeError)
+
+
 def test_an_operation_that_cancels_itself() -> None:
     async def cancel() -> None:
         raise asyncio.CancelledError
