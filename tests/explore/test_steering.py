@@ -16,7 +16,6 @@ from pytest_uno.explore import ExplorationReport, explore, replies
 from pytest_uno.explore.run import Outcome, Surroundings, run_schedule
 from pytest_uno.explore.settings import Settings
 from pytest_uno.explore.strategies.stock import Stock
-from tests.explore.programs.outside_bugs import shelf_in_a_thread
 
 
 def passes(scenario: Any, **options: Any) -> None:
@@ -129,15 +128,28 @@ def test_a_socket_that_is_ready_to_be_read_becomes_ready_to_be_written() -> None
 def test_a_server_outside_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replies, "GRACE", 0.0)
 
-    async def program() -> None:
-        with shelf_in_a_thread() as (port, _):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(b"get\n")
-            assert await reader.readline() == b"5\n"
-            writer.close()
-            await writer.wait_closed()
+    may_answer = threading.Event()
 
-    assert in_stock_order(program).slow_jobs > 0
+    def serve(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection:
+            request = connection.recv(1)
+            may_answer.wait()
+            connection.sendall(request)
+
+    async def program() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            thread = threading.Thread(target=serve, args=(listening,))
+            thread.start()
+            reader, writer = await asyncio.open_connection(*listening.getsockname())
+            writer.write(b"x")
+            await asyncio.sleep(0)  # here it is waited for, in vain
+            may_answer.set()
+            assert await reader.read() == b"x"
+            writer.close()
+            thread.join()
+
+    assert in_stock_order(program).slow_jobs == 1
 
 
 def test_a_kept_back_yield_that_is_cancelled() -> None:
