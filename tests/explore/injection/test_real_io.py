@@ -179,7 +179,9 @@ def test_a_connection_that_is_lost_undisturbed_is_no_matter_of_injections() -> N
         bank.kept = await (await bank.engine.connect()).get_raw_connection()  # type: ignore[attr-defined]
 
     async def close_kept(bank: Bank) -> None:
-        bank.kept.invalidate()  # type: ignore[attr-defined]
+        kept = bank.kept  # type: ignore[attr-defined]
+        await kept.driver_connection.close()  # its thread must end before the loop, which it reports to
+        kept.invalidate()
         await bank.close()
 
     with pytest.raises(InjectionError, match="fails without any injection") as caught:
