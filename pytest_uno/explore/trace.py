@@ -109,13 +109,13 @@ class Tracer:
     def begin(self, handle: asyncio.Handle) -> None:
         """Note that a callback is about to run."""
         self._finish()
+        # A cancelled handle has no callback any more.
         owner: Any = getattr(cast("Any", handle)._callback, "__self__", None)
         if isinstance(owner, asyncio.Task):
             task = _typed(owner)  # pyright: ignore[reportUnknownArgumentType]
             assert self._loop is not None
-            if not handle.cancelled():
-                self.name(task)
-                self._running = (task, self._loop.time(), place_of(task))
+            self.name(task)
+            self._running = (task, self._loop.time(), place_of(task))
 
     def _finish(self) -> None:
         if self._running is None:

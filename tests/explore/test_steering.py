@@ -36,17 +36,19 @@ def test_a_future_of_a_thread_may_be_finished_on_the_loop() -> None:
         order: list[str] = []
         work: concurrent.futures.Future[str] = concurrent.futures.Future()
 
+        def finish(future: asyncio.Future[str]) -> None:
+            future.set_result("work")
+
         async def wait() -> None:
-            order.append(await asyncio.wrap_future(work))
+            order.append(await future)
 
         async def another() -> None:
             await asyncio.to_thread(int)
             order.append("another")
 
-        waiting = asyncio.create_task(wait())
-        await asyncio.sleep(0)
-        work.set_result("work")
-        await asyncio.gather(waiting, another())
+        future = asyncio.wrap_future(work)
+        asyncio.get_running_loop().call_soon_threadsafe(finish, future)
+        await asyncio.gather(wait(), another())
         orders.add(tuple(order))
 
     passes(program, delay=("io",))
@@ -87,7 +89,7 @@ def test_two_servers_on_the_loop() -> None:
 
     async def program() -> None:
         servers = [await asyncio.start_server(serve, "127.0.0.1", 0) for _ in range(2)]
-        for server in servers:
+        for server in reversed(servers):
             reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
             writer.write(b"x")
             assert await reader.read() == b"x"

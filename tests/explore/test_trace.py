@@ -9,8 +9,9 @@ from pytest_uno.explore import explore
 from pytest_uno.explore.operations import IO, Operation
 from pytest_uno.explore.run import run_schedule
 from pytest_uno.explore.settings import Settings
+from pytest_uno.explore.strategies.holds import Holds
 from pytest_uno.explore.strategies.stock import Stock
-from pytest_uno.explore.trace import Step, Tracer
+from pytest_uno.explore.trace import HELD, Step, Tracer
 
 
 class Echo(asyncio.Protocol):
@@ -60,6 +61,30 @@ def test_a_socket_without_a_task_is_named_by_its_protocol() -> None:
     assert "Echo#1 was slow   (socket)" in report.explanation or "Client#1 was slow   (socket)" in (
         report.explanation
     )
+
+
+async def many_exchanges() -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(Echo, "127.0.0.1", 0)
+    client, _ = await loop.create_connection(partial(Client, [], 0), *server.sockets[0].getsockname())
+    for _ in range(6):
+        client.write(b"x")
+        await asyncio.gather(asyncio.to_thread(int), asyncio.to_thread(int))
+    client.close()
+    server.close()
+    await asyncio.sleep(1)
+
+
+def test_a_socket_keeps_its_name_in_a_schedule() -> None:
+    def held() -> list[str]:
+        outcome = run_schedule(many_exchanges, Holds(range(0, 60, 3)), Settings(), tracer=Tracer())
+        assert outcome.error is None
+        return [step.who for step in outcome.steps if step.kind == HELD]
+
+    names = held()
+    assert names.count("Echo#1") > 1
+    assert "Echo#2" not in names
+    assert held() == names
 
 
 def steps_of(*, calls: bool) -> list[Step]:
