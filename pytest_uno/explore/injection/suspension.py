@@ -117,6 +117,10 @@ class SteppedCoroutine(Coroutine[Any, Any, Any]):
         """Whether the coroutine runs just now."""
         return bool(getattr(self._coroutine, "cr_running", False))
 
+    def __getattr__(self, name: str) -> Any:
+        """Answer for the coroutine: its name, and the attributes of later Pythons, as `cr_state`."""
+        return getattr(self._coroutine, name)
+
     def __await__(self) -> Generator[Any, Any, Any]:
         """Refuse to be awaited: only a task steps it."""
         raise RuntimeError("a stepped coroutine is run by a task")

@@ -27,7 +27,7 @@ def test_the_task_is_shown_with_the_line_of_the_operation() -> None:
         await asyncio.sleep(0)
 
     run(assert_cancel_safe(show))
-    assert all(f" running at {__file__}:" in text for text in shown)
+    assert all(f".show() running at {__file__}:" in text for text in shown)
     assert shown
 
 
