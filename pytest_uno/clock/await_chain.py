@@ -16,12 +16,14 @@ from __future__ import annotations
 
 import gc
 import os
-import sys
 import types
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 if TYPE_CHECKING:
     import asyncio
+
+from pytest_uno.core import thread_frames
+from pytest_uno.core.thread_frames import current_frames
 
 __all__ = ["Link", "await_links", "is_running", "running_frames", "waiting_frames"]
 
@@ -36,7 +38,7 @@ _TRANSPARENT = frozenset(
 )
 """C types between two links that have no attribute for the next one (3.11 to 3.15)."""
 
-_HERE = os.path.dirname(__file__)
+_OWN_FOLDERS = frozenset({os.path.dirname(__file__), os.path.dirname(thread_frames.__file__)})
 
 
 class Link(NamedTuple):
@@ -127,12 +129,12 @@ def running_frames(coroutine: object) -> tuple[list[tuple[types.CodeType, int]],
     own = cast("types.FrameType | None", _ask(coroutine, "cr_frame"))
     if own is None:
         return [], None
-    for thread, top in sys._current_frames().items():  # pyright: ignore[reportPrivateUsage]
+    for thread, top in current_frames().items():
         stack: list[tuple[types.CodeType, int]] = []
         frame: types.FrameType | None = top
         while frame is not None:
             # Frames of this package lie on top when a task pictures itself.
-            if stack or os.path.dirname(frame.f_code.co_filename) != _HERE:
+            if stack or os.path.dirname(frame.f_code.co_filename) not in _OWN_FOLDERS:
                 stack.append((frame.f_code, frame.f_lineno))
             if frame is own:
                 return stack, thread

@@ -8,7 +8,6 @@ when the loop is made or soon after: it may be given work from then on. Until th
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent import futures
@@ -19,6 +18,7 @@ from pytest_uno.clock.budgets import Budgets
 from pytest_uno.clock.parked_threads import Doing, Parking, parking_of, what_it_does
 from pytest_uno.clock.pool_threads import PoolThread, all_rest, is_pool_thread
 from pytest_uno.clock.reasons import Reason
+from pytest_uno.core.thread_frames import current_frames
 
 if TYPE_CHECKING:
     from pytest_uno.clock.outside_work import Look
@@ -152,7 +152,7 @@ class ForeignThreads:
     def _waits_for_loop(self, identifier: int) -> bool:
         if identifier not in self._callers:
             return False
-        frame = sys._current_frames().get(identifier)  # pyright: ignore[reportPrivateUsage]
+        frame = current_frames().get(identifier)
         for _ in range(_RESULT_DEPTH):
             if frame is None:
                 return False
@@ -230,7 +230,7 @@ class ForeignThreads:
     def _look_into(foreign: _Foreign, patience: float) -> Doing:
         # The frames must not be kept: among them is that of this very call, and such a cycle would keep alive, until
         # the collector runs, whatever any thread has in its variables.
-        frame = sys._current_frames().get(foreign.identifier)  # pyright: ignore[reportPrivateUsage]
+        frame = current_frames().get(foreign.identifier)
         doing = Doing.PARKED if frame is None else what_it_does(frame, patience)
         foreign.parking = parking_of(frame) if frame is not None and doing is Doing.PARKED else None
         return doing

@@ -6,12 +6,13 @@ executor with `submit` alone ends in a callback of the user's, and only its thre
 
 from __future__ import annotations
 
-import sys
 import threading
 import types
 from collections.abc import Collection
 from concurrent.futures import thread as pools
 from typing import Any
+
+from pytest_uno.core.thread_frames import current_frames
 
 __all__ = ["PoolThread", "all_rest", "is_pool_thread"]
 
@@ -49,7 +50,7 @@ class PoolThread:
 
     def works_unawaited(self) -> bool:
         """Say whether it works on something that no event loop awaits."""
-        frame = sys._current_frames().get(self.thread.ident or 0)  # pyright: ignore[reportPrivateUsage]
+        frame = current_frames().get(self.thread.ident or 0)
         while frame is not None:
             if frame.f_code is _RUN_CODE:
                 future = getattr(frame.f_locals.get("self"), "future", None)
@@ -104,10 +105,7 @@ def all_rest(threads: Collection[PoolThread]) -> bool:
 
 def _innermost_codes() -> dict[int, types.CodeType]:
     # Frames must not be kept in a variable: among them is that of this very call.
-    return {
-        identifier: frame.f_code
-        for identifier, frame in sys._current_frames().items()  # pyright: ignore[reportPrivateUsage]
-    }
+    return {identifier: frame.f_code for identifier, frame in current_frames().items()}
 
 
 def _is_awaited(future: Any) -> bool:

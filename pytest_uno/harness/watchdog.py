@@ -16,7 +16,6 @@ import _thread
 import asyncio
 import contextlib
 import signal
-import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterable
@@ -26,6 +25,7 @@ from typing import Any
 from pytest_uno.clock.await_graph import capture_await_graph
 from pytest_uno.clock.real_time import monotonic
 from pytest_uno.core.errors import compose_message
+from pytest_uno.core.thread_frames import current_frames
 from pytest_uno.harness.pytest_internals import Failed
 
 __all__ = ["HangError", "Watch", "Watchdog"]
@@ -108,7 +108,7 @@ class Watch:
             task.cancel("pytest-uno: real_timeout")
 
     def _describe(self, loop: asyncio.AbstractEventLoop | None) -> str:
-        frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage] - documented
+        frames = current_frames()
         frame = frames.get(self._thread)
         del frames
         stack = "".join(traceback.format_list(_user_part(traceback.extract_stack(frame)))) if frame else ""

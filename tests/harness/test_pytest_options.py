@@ -6,6 +6,8 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
+
 LEAKS = """
     @pytest.mark.uno_async
     async def test_leaks():

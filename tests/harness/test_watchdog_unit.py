@@ -5,7 +5,6 @@ from __future__ import annotations
 import _thread
 import asyncio
 import signal
-import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -179,7 +178,7 @@ def test_without_a_usable_loop_there_is_still_a_picture(kind: str) -> None:
 
 
 def test_without_a_frame_of_the_main_thread_the_picture_has_no_stack(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "_current_frames", dict)
+    monkeypatch.setattr(module, "current_frames", dict)
     budget = watch(SOON)
     budget.fire()
     assert "the main thread:\n\n" in budget.message

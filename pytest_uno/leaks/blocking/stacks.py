@@ -7,11 +7,11 @@ seen one callback or two.
 
 from __future__ import annotations
 
-import sys
 import types
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from pytest_uno.core.thread_frames import current_frames
 from pytest_uno.leaks.asyncio_internals import RUN_HANDLE, RUN_ONCE
 
 __all__ = ["Line", "Look", "find_common_lines", "look_at"]
@@ -53,7 +53,7 @@ def look_at(thread: int, is_user: Callable[[str], bool]) -> Look | None:
     """
     # Without a name for the dictionary: the frame of this call is in it, and such a cycle would live until the
     # collector runs, with everything that any thread has in its variables.
-    frame = sys._current_frames().get(thread)  # pyright: ignore[reportPrivateUsage]
+    frame = current_frames().get(thread)
     if frame is None:
         return None
     position = (frame.f_code, frame.f_lasti)

@@ -19,6 +19,7 @@ from time import sleep  # here, so that a test which replaces the module's does 
 from typing import Any
 
 from pytest_uno.clock.real_time import monotonic
+from pytest_uno.core.thread_frames import current_frames
 from pytest_uno.leaks.asyncio_internals import wheels_of
 from pytest_uno.leaks.creations import Creation, Creations
 from pytest_uno.leaks.hook_table import Hook, replace_attribute
@@ -138,7 +139,7 @@ class EventLoops(FurtherDetector):
         thread = self._threads.get(loop)
         if thread is None or thread is threading.current_thread() or thread.ident is None:
             return False
-        frame = sys._current_frames().get(thread.ident)  # pyright: ignore[reportPrivateUsage]
+        frame = current_frames().get(thread.ident)
         while frame is not None:  # an idle worker of a pool has none of these
             file = frame.f_code.co_filename
             if file.startswith(_ASYNCIO) or self._sites.is_user(file):

@@ -139,7 +139,9 @@ class Timers(FurtherDetector):
             if loop.get_debug():
                 shorten_traceback(handle)
             caller = getframe(1)
-            if caller.f_code.co_name == "call_at":  # of a loop that is derived from asyncio's, or from the virtual one
+            if (
+                caller.f_code.co_name == "call_at"
+            ):  # of a loop that is derived from asyncio's, or from the virtual one
                 caller = cast("types.FrameType", caller.f_back)
             if caller.f_code is later or caller.f_code is later_virtually:
                 caller = cast("types.FrameType", caller.f_back)
