@@ -80,7 +80,7 @@ def explore(
         ...     await asyncio.gather(add(0.001), add(0.005))
         ...     assert total == 2
         >>> explore(scenario).found_at
-        2
+        3
     """
     _check_no_loop()
     settings = Settings.of(delay, jitter, timeouts)
