@@ -44,12 +44,6 @@ _docstrings = Sybil(
 )
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """Let `-n auto` be one worker more than there are processors: many tests wait for I/O, threads and processes."""
-    return (os.cpu_count() or 1) + 1
-
-
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Let pytest show any error of an example.
 
