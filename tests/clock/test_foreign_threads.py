@@ -235,8 +235,6 @@ def test_an_unknown_worker_that_works_for_long(worker: Callable[[], Worker]) -> 
     run_virtual(main, budgets=PATIENT)
 
 
-# A known limit: a thread that is woken and gets no processor looks as if it had nothing to do.
-@pytest.mark.flaky(reruns=3)
 def test_a_worker_that_is_older_than_the_loop(worker: Callable[[], Worker]) -> None:
     one = worker()
     parked = threading.Event()

@@ -57,8 +57,6 @@ def busy_processor() -> Generator[None]:
         thread.join()
 
 
-# A known limit: a reply that takes longer than the grace for jobs in flight comes by real time.
-@pytest.mark.flaky(reruns=3)
 @pytest.mark.parametrize(
     ("pair", "token"),
     [(pair, token) for pair in EVERY for token in ("io:1", "yield:pos.0.3")],
@@ -72,7 +70,6 @@ def test_traces_are_equal(pair: Pair, token: str) -> None:
     assert [run.decisions for run in runs[1:]] == [runs[0].decisions] * 2
 
 
-@pytest.mark.flaky(reruns=3)
 @pytest.mark.usefixtures("busy_processor")
 @pytest.mark.parametrize("pair", [THREADS[0], SOCKETS[1]], ids=lambda pair: pair.name)
 def test_traces_are_equal_under_load(pair: Pair) -> None:

@@ -245,8 +245,6 @@ def test_a_swallowed_cancellation_is_reported_once_with_its_line(
     assert bench.unhandled == []
 
 
-# A clean-up that sleeps has 20 ms of real time, which a busy machine may need for something else.
-@pytest.mark.flaky(reruns=3)
 @on_both_loops
 @pytest.mark.parametrize("test", CLEAN)
 def test_what_only_looks_like_one_is_silent(bench: Any, test: Test) -> None:
