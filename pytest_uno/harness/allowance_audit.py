@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_uno.harness.attempts import LastAttempts
 from pytest_uno.harness.leak_policy import INI_PLACE
 from pytest_uno.harness.settings import SETTINGS
 from pytest_uno.leaks.policy import covers
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pytest_uno.harness.run_scope import RunScope
 
 __all__ = ["AllowanceAudit"]
@@ -28,7 +29,6 @@ class AllowanceAudit:
     def __init__(self, config: pytest.Config, scope: RunScope) -> None:
         self._settings = config.stash[SETTINGS]
         self._scope = scope
-        self._attempts = LastAttempts()
         self._uses: dict[tuple[str, str], bool | None] = {}
         self._shared: set[str] = set()
         self._unused: list[tuple[str, str]] = []
@@ -38,19 +38,19 @@ class AllowanceAudit:
         """Where each pattern stands that was of no use, empty for the ini file, and the pattern."""
         return self._unused
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take what a report carries; an attempt that is run again is not the last word."""
-        uses: list[dict[str, Any]] | None = getattr(report, "uno_allowances", None)
-        if self._attempts.count(report) and uses is not None:
-            for use in uses:
-                key = use["where"], use["pattern"]
-                if use.get("shared"):
-                    self._shared.add(use["where"])
-                # One use is enough; else one test that cannot say is enough for nobody to say.
-                if self._uses.get(key, False) is not True and (
-                    use["used"] is not False or key not in self._uses
-                ):
-                    self._uses[key] = use["used"]
+    def take(self, uses: Iterable[dict[str, Any]]) -> None:
+        """Take what the report of a test carries, of the attempt that counts.
+
+        Args:
+            uses: what `LeakPolicy.describe_uses` has said.
+        """
+        for use in uses:
+            key = use["where"], use["pattern"]
+            if use.get("shared"):
+                self._shared.add(use["where"])
+            # One use is enough; else one test that cannot say is enough for nobody to say.
+            if self._uses.get(key, False) is not True and (use["used"] is not False or key not in self._uses):
+                self._uses[key] = use["used"]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +88,8 @@ class BaselineKeeper:
         except FileNotFoundError:
             if self._writes:
                 return None
-            what, fix = "there is no such file", "write it: pytest --uno-leak-baseline-write"
+            what = "there is no such file"
+            fix = f"write it: pytest --uno-leak-baseline={shlex.quote(self._name)} --uno-leak-baseline-write"
         except UnicodeDecodeError as error:
             what, fix = f"it is not text in UTF-8: {error.reason}", "take it from version control"
         except OSError as error:

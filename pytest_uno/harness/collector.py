@@ -56,13 +56,19 @@ class LeakCollector:
         check_targets(self._asked)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Gather the leaks of a report; an attempt that is run again is not the last word."""
-        leaks = getattr(report, "uno_leaks", None)
-        if self._attempts.count(report) and leaks is not None:
-            self._tests.add(report.nodeid)
-            if leaks:
-                worker = getattr(report, "worker_id", None)
-                self._sightings.extend((report.nodeid, worker, leak) for leak in leaks)
+        """Gather what a report carries; an attempt that is run again is not the last word.
+
+        Called three times for each test of the run, the suite's plain ones too: the one hook for all that travels.
+        """
+        is_last = self._attempts.count(report)
+        leaks: list[dict[str, Any]] | None = getattr(report, "uno_leaks", None)
+        if leaks is None or not is_last:
+            return
+        self._tests.add(report.nodeid)
+        if leaks:
+            worker = getattr(report, "worker_id", None)
+            self._sightings.extend((report.nodeid, worker, leak) for leak in leaks)
+        self._policy.audit.take(getattr(report, "uno_allowances", ()))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
