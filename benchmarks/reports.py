@@ -6,10 +6,11 @@ The first table: grouping and rendering the findings of a big, leaky suite, from
 seconds of CPU time are the best of three turns, memory is the peak of what Python allocates in a turn of its own.
 
 The second: clean tests in a whole pytest process each; reporting is the time within the hooks of the modules that
-gather, judge by the baseline and write, with what measuring it costs, as a share of the CPU time of the process. Every
-report that is a file is written. A garbage collection that falls within a hook is of the tests' objects, a debt that
-falls due wherever it happens to be, and is left out. A hook that is called for each test is measured by the wall, for a clock of CPU time
-costs more than the hook, and each call counts as the median: in the midst of the slow ones another process has run.
+gather, judge by the baseline and write, with what measuring it costs, as a share of the CPU time of the process.
+Every report that is a file is written. A garbage collection that falls within a hook is of the tests' objects, a debt
+that falls due wherever it happens to be, and is left out. A hook that is called for each test is measured by the
+wall, for a clock of CPU time costs more than the hook, and each call counts as the median: in the midst of the slow
+ones another process has run.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from pytest_uno.leaks.model import Finding, Frame
 from pytest_uno.leaks.rules import RULES
 from pytest_uno.reports.groups import Group, RunSummary, short_test_name
 from pytest_uno.reports.plain_text import escape_controls, one_line, shorten
+from pytest_uno.reports.wording import count_of
 
 __all__ = ["SummaryLine", "render_finding", "render_headline", "render_terminal", "summarize"]
 
@@ -84,7 +85,7 @@ def summarize(groups: Sequence[Group], run: RunSummary) -> list[SummaryLine]:
     lines: list[SummaryLine] = []
     if told:
         leaking = len({test for group in told for test in group.tests})
-        title = f"{_count(len(told), 'distinct leak')}, seen in {leaking} of {_count(run.tests, 'test')}"
+        title = f"{count_of(len(told), 'distinct leak')}, seen in {leaking} of {count_of(run.tests, 'test')}"
         lines += [SummaryLine(title), SummaryLine("")]
     for group in sorted(told, key=lambda group: group.status != "new"):
         origin = group.finding.created[0]
@@ -96,11 +97,11 @@ def summarize(groups: Sequence[Group], run: RunSummary) -> list[SummaryLine]:
         warning = "" if group.status == "new" else " (a warning)"
         text = f"{rule} {_place(origin)}: {_subject(group.finding)}{warning}"
         lines.append(SummaryLine(text, "error" if group.status == "new" else "warn"))
-        seen = f"seen in {_count(len(group.tests), 'test')}: {listed}"
+        seen = f"seen in {count_of(len(group.tests), 'test')}: {listed}"
         lines.append(SummaryLine(f"{' ' * len(rule)} {group.fingerprint[:8]}  {seen}"))
     allowed = sum(group.status == "allowed" and group.level == "error" for group in groups)
     if allowed:
-        lines.append(SummaryLine(f"{_count(allowed, 'allowed leak')} did not fail the run"))
+        lines.append(SummaryLine(f"{count_of(allowed, 'allowed leak')} did not fail the run"))
     return lines
 
 
@@ -112,7 +113,7 @@ def render_terminal(groups: Sequence[Group], run: RunSummary) -> str:
         run: the run that they were found in.
     """
     if not groups:
-        return f"leaks: none in {_count(run.tests, 'test')}\n"
+        return f"leaks: none in {count_of(run.tests, 'test')}\n"
     blocks = [render_finding(group.finding, with_owner=True) for group in groups if group.status == "new"]
     summary = "\n".join(line.text for line in summarize(groups, run))
     return "\n\n".join([*blocks, summary]) + "\n"
@@ -143,7 +144,3 @@ def _subject(finding: Finding) -> str:
 
 def _place(frame: Frame) -> str:
     return f"{one_line(frame.file)}:{frame.line} in {shorten(one_line(frame.function))}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

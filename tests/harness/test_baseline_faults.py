@@ -88,7 +88,10 @@ def test_a_file_in_another_encoding(project: Any, flags: tuple[str, ...]) -> Non
 def test_a_file_that_is_not_there(project: Any) -> None:
     result = project.run(LEAKY, FILE)
     refused(project, result, "cannot read the baseline *known.json: there is no such file")
-    assert "fix: write it: pytest --uno-leak-baseline=known.json --uno-leak-baseline-write" in result.stderr.str()
+    assert (
+        "fix: write it: pytest --uno-leak-baseline=known.json --uno-leak-baseline-write"
+        in result.stderr.str()
+    )
 
 
 @pytest.mark.parametrize("flags", [(FILE,), WRITE], ids=["read", "write"])
