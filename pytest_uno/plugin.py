@@ -57,8 +57,9 @@ def pytest_configure(config: pytest.Config) -> None:
         plugins.register(RunScope(config), "uno-run-scope")
         take_known_leaks(config)
     else:
-        plugins.register(LeakCollector(config, PolicyReport(config)), "uno-collector")
-        plugins.register(ExplorationSummary(config), "uno-exploration-summary")
+        exploration = ExplorationSummary(config)
+        plugins.register(LeakCollector(config, PolicyReport(config), exploration), "uno-collector")
+        plugins.register(exploration, "uno-exploration-summary")
     plugins.register(
         Adoption(asyncio_blocked=blocked, on_first_test=lambda: _register_harness(config)), "uno-adoption"
     )

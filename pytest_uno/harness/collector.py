@@ -23,6 +23,7 @@ from pytest_uno.harness.report_targets import (
 from pytest_uno.harness.settings import SETTINGS
 
 if TYPE_CHECKING:
+    from pytest_uno.harness.exploration_summary import ExplorationSummary
     from pytest_uno.harness.policy_report import PolicyReport
     from pytest_uno.reports.groups import Group, RunSummary
 
@@ -38,9 +39,10 @@ _MARKUP: dict[str, dict[str, bool]] = {
 class LeakCollector:
     """The plugin object that gathers and reports; nothing of the reports is imported before there is a need."""
 
-    def __init__(self, config: pytest.Config, policy: PolicyReport) -> None:
+    def __init__(self, config: pytest.Config, policy: PolicyReport, exploration: ExplorationSummary) -> None:
         self._config = config
         self._policy = policy
+        self._exploration = exploration
         self._attempts = LastAttempts()
         asked = config.stash[SETTINGS].reports
         formats = {target.format for target in asked}
@@ -55,6 +57,7 @@ class LeakCollector:
         self._groups_made: list[Group] | None = None
         check_targets(self._asked)
 
+    @pytest.hookimpl(trylast=True)  # after the terminal's own line
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Gather what a report carries; an attempt that is run again is not the last word.
 
@@ -69,6 +72,7 @@ class LeakCollector:
             worker = getattr(report, "worker_id", None)
             self._sightings.extend((report.nodeid, worker, leak) for leak in leaks)
         self._policy.audit.take(getattr(report, "uno_allowances", ()))
+        self._exploration.take(report)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:

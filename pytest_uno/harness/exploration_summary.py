@@ -40,9 +40,12 @@ class ExplorationSummary:
         self._config = config
         self._tests: dict[str, ExploredCounts] = {}
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Count a test; the last attempt at it is the one that counts."""
+    def take(self, report: pytest.TestReport) -> None:
+        """Count a test; must be told once its own line is printed. The last attempt at it is the one that counts.
+
+        Args:
+            report: of its last phase.
+        """
         told: dict[str, Any] | None = getattr(report, "uno_explored", None)
         if told is None:
             return
