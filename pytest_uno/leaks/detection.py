@@ -25,7 +25,7 @@ from pytest_uno.leaks.catalogue import DetectorFactory, make_further_detectors
 from pytest_uno.leaks.hooks import hook_table
 from pytest_uno.leaks.ignored_objects import IgnoredObjects
 from pytest_uno.leaks.inquiry import LEFT_BY
-from pytest_uno.leaks.judging import Detector, Judgement, Ledger, Snapshot, Suspect
+from pytest_uno.leaks.judging import Detector, Judgement, Ledger, Snapshot, Suspect, steps_of
 from pytest_uno.leaks.loops.coroutines import AnyCoroutine, NeverAwaited
 from pytest_uno.leaks.loops.loop_errors import LoopErrors
 from pytest_uno.leaks.model import Finding, OwnerInfo, with_place
@@ -92,6 +92,10 @@ class LeakDetection:
             self._resources,
             *self._further,
         )
+        self._snapshots = steps_of(self._detectors, "snapshot")
+        self._loop_starts = steps_of(self._further, "watch_loop")
+        self._loop_ends = steps_of(self._further, "unwatch_loop")
+        self._test_ends = steps_of((self._coroutines, self._resources, *self._further), "forget_test")
         self._hooks = hook_table(
             self._coroutines, self._resources, [hook for each in self._further for hook in each.hooks()]
         )
@@ -130,8 +134,8 @@ class LeakDetection:
         """
         if loop not in self._watches:
             self._watches[loop] = TaskWatch(loop, self._sites, self._births)
-            for detector in self._further:
-                detector.watch_loop(loop)
+            for note_start in self._loop_starts:
+                note_start(loop)
 
     def unwatch_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         """Undo `watch_loop`.
@@ -141,8 +145,8 @@ class LeakDetection:
         """
         watch = self._watches.pop(loop, None)
         if watch is not None:
-            for detector in self._further:
-                detector.unwatch_loop(loop)
+            for note_end in self._loop_ends:
+                note_end(loop)
             watch.remove()
 
     def exempt_task(self, task: AnyTask) -> None:
@@ -200,8 +204,8 @@ class LeakDetection:
                 self._excuse_tests()
             self._has_new_holders = self._has_unjudged = False
         self._births.current = owner
-        for detector in self._detectors:
-            detector.snapshot(owner)
+        for take_note in self._snapshots:
+            take_note(owner)
         LEFT_BY.set(self._left_by)
         return Snapshot(owner)
 
@@ -227,10 +231,8 @@ class LeakDetection:
             self._young.close()
             self._births.current = None
             LEFT_BY.set(None)
-            self._coroutines.forget_test()
-            self._resources.forget_test()
-            for detector in self._further:
-                detector.forget_test()
+            for forget_test in self._test_ends:
+                forget_test()
 
     def judge_loop(self, loop: asyncio.AbstractEventLoop, *, default_owner: Owner) -> list[Finding]:
         """Judge a wider loop before it closes: nothing on it may go on, whosever it is.

@@ -13,7 +13,16 @@ from pytest_uno.leaks.hook_table import Hook
 from pytest_uno.leaks.model import Finding, OwnerInfo, with_place
 from pytest_uno.leaks.owners import Owner
 
-__all__ = ["Detector", "Explained", "FurtherDetector", "Judgement", "Ledger", "Snapshot", "Suspect"]
+__all__ = [
+    "Detector",
+    "Explained",
+    "FurtherDetector",
+    "Judgement",
+    "Ledger",
+    "Snapshot",
+    "Suspect",
+    "steps_of",
+]
 
 
 def _is_done(thing: Any) -> bool:
@@ -207,6 +216,17 @@ class FurtherDetector(Detector):
 
     def clear(self) -> None:
         """Let go of everything: the run is over."""
+
+
+def steps_of(detectors: Iterable[Detector], step: str) -> tuple[Callable[..., None], ...]:
+    """Return a step of those detectors that do something in it: most steps of most are empty, and each test asks all.
+
+    Args:
+        detectors: the detectors.
+        step: a method that returns nothing, of `FurtherDetector`.
+    """
+    empty = getattr(FurtherDetector, step)
+    return tuple(getattr(each, step) for each in detectors if getattr(type(each), step) is not empty)
 
 
 class _Entry(NamedTuple):
