@@ -66,6 +66,7 @@ class IntakeLoop(VirtualEventLoop):
     """
 
     __slots__ = (
+        "_brought",
         "_completions",
         "_jitter",
         "_jobs",
@@ -89,6 +90,7 @@ class IntakeLoop(VirtualEventLoop):
         self._completions = Completions()
         self._pending = self._completions.pending
         self._readiness: dict[int, Operation] = {}
+        self._brought: set[int] = set()  # readiness that is taken in this round, and reported until then
         self._keeps_sleeps = self._keeps_yields = False
         self._lateness = inf if settings.timeouts else settings.jitter * IO_LATENESS
         super().__init__(budgets=_BUDGETS)
@@ -197,6 +199,8 @@ class IntakeLoop(VirtualEventLoop):
 
     def _note_future(self, future: asyncio.Future[Any], kind: int, maker: types.FrameType) -> None:
         super()._note_future(future, kind, maker)
+        if self.is_exploring and maker.f_code.co_name == "sock_connect":
+            self._replies.note(future)
         if kind == WORK and self.is_exploring and (submission := submission_of(maker)) is not None:
             self._jobs.wait(IN_TURN)
             task = _current_task()
@@ -227,14 +231,16 @@ class IntakeLoop(VirtualEventLoop):
         callback = cast("Any", handle)._callback
         if not self.is_exploring or callback == self._read_from_self:
             self._ready.append(handle)
-        elif id(handle) not in self._readiness:  # reported again and again until it is read
+        elif not (id(handle) in self._readiness or id(handle) in self._brought):  # reported until it is read
             owner: object = getattr(callback, "__self__", None)
+            waits: Any = owner if owner is not self else next(iter(cast("Any", handle)._args), None)
+            if isinstance(waits, asyncio.Future) and waits.done():
+                return  # nobody waits any more; asyncio stops to watch the socket in the next round
             source = handle if owner is None or owner is self else owner
             name: str = getattr(callback, "__name__", "")
             one = self._begin(IO, handle, (name, id(source)), None, _SOCKET_CALLBACKS.get(name, "socket"))
             self._readiness[id(handle)] = one
-            waits = owner if owner is not self else next(iter(cast("Any", handle)._args), None)
-            self._answer(one, waits)
+            self._answer(one, cast("object", waits))
 
     def _next_place(self) -> int:
         self._timers_made += 1  # one order for everything that is due at the same moment

@@ -6,15 +6,16 @@ and not on how fast a server is; and they are numbered in the order in which the
 
 from __future__ import annotations
 
+import asyncio
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from pytest_uno.clock.connections import VirtualSocketTransport
 from pytest_uno.clock.real_time import monotonic
 from pytest_uno.explore.jobs import GRACE
 
 if TYPE_CHECKING:
-    from pytest_uno.clock.connections import VirtualSocketTransport
     from pytest_uno.clock.outside_work import OutsideWork
     from pytest_uno.explore.operations import Operation
 
@@ -37,22 +38,19 @@ class Replies:
         self._given_up: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
         self.were_slow = 0
 
-    def note(self, transport: VirtualSocketTransport) -> None:
-        """Note a connection that this loop has made."""
+    def note(self, made: VirtualSocketTransport | asyncio.Future[Any]) -> None:
+        """Note a connection that this loop has made, or what waits for one that it makes."""
         self._made += 1
-        self._numbers[transport] = self._made
+        self._numbers[made] = self._made
 
-    def wait(self, look: Callable[[float], object]) -> bool:
+    def wait(self, look: Callable[[float], object]) -> None:
         """Wait for every reply that is on its way, for real; what takes too long is given up until the next request.
 
         Args:
             look: takes in what comes within so many real seconds.
-
-        Returns:
-            Whether there was anything to wait for.
         """
         if not self._numbers or not (awaited := self._awaited()):
-            return False
+            return
         end = monotonic() + GRACE
         while awaited and (left := end - monotonic()) > 0:
             look(left)
@@ -60,11 +58,18 @@ class Replies:
         for transport in awaited:
             self._given_up[transport] = transport.counter.sent
             self.were_slow += 1
-        return True
 
     def order(self, pending: list[Operation]) -> None:
-        """Give what has come the order in which the connections were made, whatever the servers did."""
+        """Give what has come the order in which the connections were made, whatever the servers did.
+
+        Needed before each choice: replies come in while the loop idles, too, in the order of their servers.
+
+        Args:
+            pending: every operation that is under way; sorted in place.
+        """
         numbers = self._numbers
+        if not numbers or len(pending) < 2:
+            return
         mine = [one for one in pending if one.answers is not None and one.answers in numbers]
         if len(mine) < 2:
             return
@@ -80,10 +85,11 @@ class Replies:
         return [
             transport
             for transport in list(self._numbers)
-            if transport.counter.expects_reply
+            if isinstance(transport, VirtualSocketTransport)
+            and transport.counter.expects_reply
             and transport not in answered
             and given_up.get(transport) != transport.counter.sent
-            and not transport.is_closing()
+            and not cast("asyncio.Transport", transport).is_closing()
             and not transport.is_within_process
             and partner(transport) is None
         ]

@@ -91,13 +91,14 @@ class ScheduleLoop(IntakeLoop):
     def _run_once(self) -> None:
         jobs = self._jobs
         if self.is_exploring:
+            self._brought.clear()
             selector = self._virtual_selector
             if not self._ready and selector.may_have_events():
                 self._process_events(
                     selector.wait(0)
                 )  # what is on offer must be known before there is a choice
-            if self._replies.wait(self._look):
-                self._replies.order(self._pending)
+            self._replies.wait(self._look)
+            self._replies.order(self._pending)
             if jobs.in_flight:
                 jobs.settle()
             if jobs.box:
@@ -214,7 +215,8 @@ class ScheduleLoop(IntakeLoop):
         timer._scheduled = True  # pyright: ignore[reportPrivateUsage]
 
     def _bring(self, one: Operation) -> None:
-        self._readiness.pop(id(one.handle), None)
+        if self._readiness.pop(id(one.handle), None) is not None:
+            self._brought.add(id(one.handle))
         self.outside.answered.discard(one.answers)
         if one.when > self.time():
             self._put_back(one)

@@ -77,7 +77,7 @@ async def many_exchanges() -> None:
 
 def test_a_socket_keeps_its_name_in_a_schedule() -> None:
     def held() -> list[str]:
-        outcome = run_schedule(many_exchanges, Holds(range(0, 60, 3)), Settings(), tracer=Tracer())
+        outcome = run_schedule(many_exchanges, Holds(range(0, 60, 2)), Settings(), tracer=Tracer())
         assert outcome.error is None
         return [step.who for step in outcome.steps if step.kind == HELD]
 
