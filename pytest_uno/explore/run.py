@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias, cast
 
 from pytest_uno.core.errors import compose_message
-from pytest_uno.explore.asyncio_internals import has_default_executor, has_generators
+from pytest_uno.explore.clean_up import end_tasks
 from pytest_uno.explore.failures import FailureKey, is_forced_timeout, key_of
 from pytest_uno.explore.schedule_loop import ScheduleLoop
 from pytest_uno.explore.settings import Settings
@@ -136,7 +136,7 @@ def run_schedule(
                 surroundings.finished(loop, error)
             except BaseException as caught:
                 error = error or caught
-        _end_tasks(loop)
+        end_tasks(loop)
         if surroundings.closing is not None:
             try:
                 surroundings.closing(loop)
@@ -180,40 +180,3 @@ def _start(scenario: Scenario) -> Coroutine[Any, Any, object]:
 
 async def _await(make: Callable[[], Awaitable[object]]) -> object:
     return await make()
-
-
-def _end_tasks(loop: ScheduleLoop) -> None:
-    """Cancel what is left, so that nothing reaches into the next schedule; errors of the clean-up say nothing new."""
-    for finish in (_cancel_all, _close_generators, _close_executor):
-        try:
-            finish(loop)
-        except Exception:  # whatever a leftover does, the next schedule begins
-            continue
-
-
-def _cancel_all(loop: ScheduleLoop) -> None:
-    left = [task for task in asyncio.all_tasks(loop) if not task.done()]
-    if not left:
-        return
-    for task in left:
-        task.cancel()
-    loop.clock.deadline = loop.time() + _CLEAN_UP
-    loop.run_until_complete(_gather(left))
-
-
-_CLEAN_UP = 3600.0
-"""Virtual seconds in which what was cancelled has to end."""
-
-
-async def _gather(tasks: list[asyncio.Task[Any]]) -> None:
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _close_generators(loop: ScheduleLoop) -> None:
-    if has_generators(loop):
-        loop.run_until_complete(loop.shutdown_asyncgens())
-
-
-def _close_executor(loop: ScheduleLoop) -> None:
-    if has_default_executor(loop):
-        loop.run_until_complete(loop.shutdown_default_executor())

@@ -53,16 +53,25 @@ class ScheduleLoop(IntakeLoop):
     Attributes:
         rounds: rounds of the loop since the strategy is asked.
         round_limit: how many of them there may be.
+        rounds_left: rounds after which the loop stops while it does not explore; 0 is without limit.
         decisions: of each, the number of options and the index of the one that was taken.
         deadlines_forced: how often a time-out fired although something could still come.
         trail: told of each decision, for the trace of a schedule; None without one.
     """
 
-    __slots__ = ("_strategy", "deadlines_forced", "decisions", "round_limit", "rounds", "trail")
+    __slots__ = (
+        "_strategy",
+        "deadlines_forced",
+        "decisions",
+        "round_limit",
+        "rounds",
+        "rounds_left",
+        "trail",
+    )
 
     def __init__(self, settings: Settings) -> None:
         self._strategy: Strategy | None = None
-        self.rounds = 0
+        self.rounds = self.rounds_left = 0
         self.round_limit = settings.round_limit
         self.decisions: list[tuple[int, int]] = []
         self.deadlines_forced = 0
@@ -110,8 +119,13 @@ class ScheduleLoop(IntakeLoop):
             if self.rounds > self.round_limit:
                 self.rounds = 0
                 self.fail(StepLimitError(step_limit_message(self.round_limit, self.clock.picture())))
-        elif jobs.box:
-            self._ready.extend(letter.handle for letter in jobs.read())
+        else:
+            if jobs.box:
+                self._ready.extend(letter.handle for letter in jobs.read())
+            if self.rounds_left:
+                self.rounds_left -= 1
+                if not self.rounds_left:
+                    self.stop()
         super()._run_once()  # type: ignore[misc]
 
     def _look(self, seconds: float) -> None:

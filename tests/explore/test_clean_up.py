@@ -1,0 +1,91 @@
+"""What a schedule has left ends before the next one begins, and costs little where it does not want to end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from pytest_uno.clock.virtual_loop import VirtualEventLoop
+from pytest_uno.explore import explore
+from pytest_uno.explore.clean_up import CLEAN_UP_ROUNDS
+
+_MORE = 20 * CLEAN_UP_ROUNDS
+"""Rounds after which a run is broken off: it would take minutes of real time."""
+
+
+@pytest.fixture
+def rounds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return where the rounds of all loops are counted."""
+    counted = [0]
+    run_once: Callable[[VirtualEventLoop], None] = VirtualEventLoop._run_once  # type: ignore[attr-defined]
+
+    def count(loop: VirtualEventLoop) -> None:
+        counted[0] += 1
+        if counted[0] > _MORE:
+            loop.stop()
+        run_once(loop)
+
+    monkeypatch.setattr(VirtualEventLoop, "_run_once", count)
+    return counted
+
+
+async def waits_for_an_event() -> None:
+    while True:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+
+async def sleeps() -> None:
+    while True:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(1)
+
+
+async def spins() -> None:
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.sleep(1)
+    while True:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("leftover", [waits_for_an_event, sleeps, spins])
+def test_stubborn_task_is_given_up(
+    leftover: Callable[[], Coroutine[Any, Any, None]], rounds: list[int]
+) -> None:
+    kept: list[asyncio.Task[None]] = []
+
+    async def scenario() -> None:
+        kept.append(asyncio.create_task(leftover()))
+        await asyncio.gather(asyncio.sleep(0.1), asyncio.sleep(0.2))
+
+    report = explore(scenario, schedules=3)
+    assert (report.failure, report.runs) == (None, 3)
+    assert rounds[0] < 6 * CLEAN_UP_ROUNDS
+
+
+def test_patient_clean_up_comes_to_its_end() -> None:
+    ended: list[str] = []
+
+    async def leftover() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(7200)
+            await asyncio.get_running_loop().run_in_executor(None, ended.append, "thread")
+            for _ in range(100):
+                await asyncio.sleep(0)
+            ended.append("all")
+
+    kept: list[asyncio.Task[None]] = []
+
+    async def scenario() -> None:
+        kept.append(asyncio.create_task(leftover()))
+        await asyncio.sleep(0.1)
+
+    assert explore(scenario, schedules=1).runs == 1
+    assert ended == ["thread", "all"]
