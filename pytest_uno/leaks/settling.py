@@ -2,7 +2,8 @@
 
 What was cancelled or told to close needs a few turns of the loop to be gone, and nothing that ends by
 itself within them is a leak. What has leaked is cancelled once it is reported, so that it cannot touch the
-next test. Both are bounded in real time. A virtual clock, which stands still while nobody waits for it, flows at
+next test. Both are bounded in real time, which for the grace is counted in naps: a busy machine that takes long over
+one of them takes nothing away. A virtual clock, which stands still while nobody waits for it, flows at
 real speed meanwhile: what sleeps for a millisecond in its cleanup ends as it would on asyncio's own loop.
 """
 
@@ -58,8 +59,7 @@ def settle(
     loop: asyncio.AbstractEventLoop,
     suspects: Callable[[], Iterable[asyncio.Task[Any]]],
     *,
-    # Bound here, so that a test which replaces the module's functions does not stop our clock.
-    now: Callable[[], float] = time.perf_counter,
+    # Bound here, so that a test which replaces the module's functions does not stop our naps.
     sleep: Callable[[float], None] = time.sleep,
 ) -> list[asyncio.Task[Any]]:
     """Give suspects a moment to end.
@@ -67,7 +67,6 @@ def settle(
     Args:
         loop: the loop they run on; a loop that cannot be run is left alone.
         suspects: names those that have not ended yet; asked again and again.
-        now: the real time.
         sleep: sleeps in real time.
 
     Returns:
@@ -76,18 +75,18 @@ def settle(
     pending = list(suspects())
     if not can_turn(loop):
         return pending
-    turns, passed = 0, 0.0
+    turns = 0
     while pending and turns < _TURNS:
         turn(loop)
         turns += 1
         pending = list(suspects())
-    # What the turns take does not count: on a busy machine they would use up all of it.
-    while any(task.cancelling() for task in pending) and passed < _GRACE:
-        begun = now()
+    # The naps are counted and not the time: on a busy machine one nap would use up all of it, and what that has woken
+    # would not get the turns to end. Virtual time flows by as much in any case.
+    naps = round(_GRACE / _NAP)
+    while naps and any(task.cancelling() for task in pending):
         sleep(_NAP)
-        nap = max(_NAP, now() - begun)
-        passed += nap
-        _let_flow(loop, nap)
+        naps -= 1
+        _let_flow(loop, _NAP)
         turn(loop)
         pending = list(suspects())
     return pending
@@ -132,12 +131,14 @@ def settle_in_time(
     Returns:
         Those that have not ended.
     """
-    found, passed = settle_by_turns(loop, suspects), 0.0
-    while found and passed < seconds:
+    found, passed, looks = settle_by_turns(loop, suspects), 0.0, 0
+    # On a busy machine one nap may take all the time: who has ended meanwhile needs turns until that is seen.
+    while found and (passed < seconds or looks < _TURNS):
         begun = now()
         sleep(_NAP)
         nap = max(_NAP, now() - begun)
         passed += nap
+        looks += 1
         if can_turn(loop):
             _let_flow(loop, nap)
             turn(loop)

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
 
 from pytest_uno.clock import VirtualEventLoop
-from pytest_uno.leaks.settling import can_turn, reap, settle, settle_in_threads
+from pytest_uno.leaks.settling import can_turn, reap, settle, settle_in_threads, settle_in_time
 
 
 def test_a_closed_loop_is_left_alone() -> None:
@@ -84,6 +85,74 @@ def test_what_is_being_cancelled_gets_a_moment_of_the_loops_time(
     left = settle(loop, lambda: [] if task.done() else [task])
     assert left == ([task] if seconds > 1 else [])
     assert reap(loop, left) == []
+    loop.close()
+
+
+@pytest.mark.parametrize("make_loop", [asyncio.SelectorEventLoop, VirtualEventLoop])
+def test_a_busy_machine_takes_nothing_away_from_what_is_being_cancelled(
+    make_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    loop = make_loop()
+
+    async def end_slowly() -> None:
+        try:
+            await asyncio.sleep(600)
+        finally:
+            for _ in range(3):
+                await asyncio.sleep(0.001)
+                await asyncio.sleep(0)
+
+    task = loop.create_task(end_slowly())
+    loop.run_until_complete(asyncio.sleep(0))
+    task.cancel()
+    naps: list[float] = []
+
+    def oversleep(seconds: float) -> None:
+        naps.append(seconds)
+        time.sleep(0.025)
+
+    assert settle(loop, lambda: [] if task.done() else [task], sleep=oversleep) == []
+    assert len(naps) > 1
+    loop.close()
+
+
+def test_the_grace_of_a_virtual_loop_is_the_same_however_long_its_naps_take() -> None:
+    loop = VirtualEventLoop()
+
+    async def end_too_slowly() -> None:
+        try:
+            await asyncio.sleep(600)
+        finally:
+            await asyncio.sleep(0.1)
+
+    task = loop.create_task(end_too_slowly())
+    loop.run_until_complete(asyncio.sleep(0))
+    task.cancel()
+    assert settle(loop, lambda: [] if task.done() else [task], sleep=lambda _: time.sleep(0.006)) == [task]
+    assert loop.time() < 0.1
+    assert reap(loop, [task]) == []
+    loop.close()
+
+
+def test_what_ends_in_one_long_nap_gets_turns_until_that_is_seen() -> None:
+    loop = asyncio.new_event_loop()
+    moments = iter([0.0, 9.0] * 20)
+    others_end = asyncio.Event()
+
+    async def end_in_turns() -> None:
+        await others_end.wait()
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    task = loop.create_task(end_in_turns())
+
+    def sleep(_seconds: float) -> None:
+        others_end.set()
+
+    def pending() -> list[object]:
+        return [] if task.done() else [task]
+
+    assert settle_in_time(loop, pending, now=lambda: next(moments), sleep=sleep) == []
     loop.close()
 
 
