@@ -1,8 +1,8 @@
 """The end of a schedule: what it has left is cancelled, so that nothing reaches into the next one.
 
-The clean-up of tasks may take any virtual time, and waits for threads and sockets as long as the clock does. A task
-that swallows its cancellation and goes on would take all of that, in every schedule. It shows in the rounds of the
-loop that it needs, and is left behind after some of them; what it means for the test has been judged by then.
+The clean-up of tasks may take an hour of virtual time, and waits for threads and sockets as long as the clock does. A task
+that swallows its cancellation and goes on would go on for ever, in every schedule. It shows in the rounds of
+the loop that it needs, and is left behind after some of them; what it means for the test has been judged by then.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ __all__ = ["CLEAN_UP_ROUNDS", "end_tasks"]
 
 CLEAN_UP_ROUNDS = 2_000
 """Rounds of the loop in which what was cancelled has to end."""
+
+_CLEAN_UP = 3600.0
+"""Virtual seconds after which it is cancelled once more."""
 
 
 def end_tasks(loop: ScheduleLoop) -> None:
@@ -40,6 +43,7 @@ def _cancel_all(loop: ScheduleLoop) -> None:
     for task in left:
         task.cancel()
     loop.clock.reset()  # whatever limit the schedule ran into, this is new
+    loop.clock.deadline = loop.time() + _CLEAN_UP
     loop.rounds_left = CLEAN_UP_ROUNDS
     try:
         loop.run_until_complete(_gather(left))

@@ -75,7 +75,7 @@ def test_patient_clean_up_comes_to_its_end() -> None:
         try:
             await asyncio.Event().wait()
         finally:
-            await asyncio.sleep(7200)
+            await asyncio.sleep(1800)
             await asyncio.get_running_loop().run_in_executor(None, ended.append, "thread")
             for _ in range(100):
                 await asyncio.sleep(0)
