@@ -9,6 +9,7 @@ UnoError
  ├── ExplorationError
  │    ├── BadTokenError          also a ValueError
  │    └── StepLimitError
+ ├── InjectionError              also an AssertionError
  ├── ManagerClosedError          also a RuntimeError
  ├── ResourceError
  ├── ReadOnlyTransactionError

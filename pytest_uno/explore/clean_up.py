@@ -1,8 +1,8 @@
 """The end of a schedule: what it has left is cancelled, so that nothing reaches into the next one.
 
-The clean-up of tasks may take an hour of virtual time, and waits for threads and sockets as long as the clock does. A task
-that swallows its cancellation and goes on would go on for ever, in every schedule. It shows in the rounds of
-the loop that it needs, and is left behind after some of them; what it means for the test has been judged by then.
+The clean-up of tasks may take an hour of virtual time, and waits for threads and sockets as long as the clock does. A
+task that swallows its cancellation would go on for ever, in every schedule. It shows in the rounds of the loop that it
+needs, and is left behind after some of them; what it means for the test has been judged by then.
 """
 
 from __future__ import annotations
