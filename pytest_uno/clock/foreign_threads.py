@@ -3,20 +3,24 @@
 What is awaited of a pool's threads and aiosqlite's is known by the futures they finish. What remains are threads that
 user code or a library started, and pools whose work calls back: a look at the innermost Python frame tells whether such
 a thread waits to be talked to. A thread that is older than the loop counts from the moment at which it is seen parked,
-when the loop is made or soon after: it may be given work from then on. Until then it works for somebody else.
+when the loop is made or soon after: it may be given work from then on. Until then it works for somebody else, unless it
+called into an earlier loop a moment ago: such a thread is on its way to its next job, which may be this loop's.
 """
 
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent import futures
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from pytest_uno.clock.asyncio_internals import active_threads
 from pytest_uno.clock.budgets import Budgets
 from pytest_uno.clock.parked_threads import Doing, Parking, parking_of, what_it_does
 from pytest_uno.clock.pool_threads import PoolThread, all_rest, is_pool_thread
+from pytest_uno.clock.real_time import monotonic
 from pytest_uno.clock.reasons import Reason
 from pytest_uno.core.thread_frames import current_frames
 
@@ -41,6 +45,9 @@ _PROBES: dict[tuple[str, str], Callable[[Any], bool]] = {
 _RESULT_DEPTH = 6
 """Frames between a thread's innermost one and `Future.result`, at most."""
 
+_called_at: weakref.WeakKeyDictionary[threading.Thread, float] = weakref.WeakKeyDictionary()
+"""The real moment at which a thread last called into any loop; each thread writes its own."""
+
 
 class _Foreign:
     """A thread that may work for the loop."""
@@ -48,6 +55,7 @@ class _Foreign:
     __slots__ = (
         "identifier",
         "is_elsewhere",
+        "is_on_its_way",
         "listens_since",
         "parking",
         "pooled",
@@ -62,6 +70,7 @@ class _Foreign:
         self.probe = probe
         self.pooled = pooled
         self.is_elsewhere = False
+        self.is_on_its_way = False
         self.parking: Parking | None = None
         self.works_since: float | None = None
         self.listens_since: float | None = None
@@ -128,10 +137,12 @@ class ForeignThreads:
         module: str = getattr(callback, "__module__", None) or ""
         if module != "asyncio.futures" and not module.startswith("aiosqlite"):
             self._callers.add(threading.get_ident())  # not just a result that comes home
-        foreign = self._foreign.get(threading.current_thread())
+        thread = threading.current_thread()
+        _called_at[thread] = monotonic()
+        foreign = self._foreign.get(thread)
         if foreign is not None:
             foreign.works_since = None  # it is alive and talks: its patience begins anew
-            if isinstance(threading.current_thread(), threading.Timer):
+            if isinstance(thread, threading.Timer):
                 self._timers_since = None
 
     def count_waiting_for_loop(self) -> int:
@@ -175,7 +186,7 @@ class ForeignThreads:
             if not thread.is_alive():
                 del self._foreign[thread]
             elif foreign.is_elsewhere:
-                self._see_return(thread, foreign, look)
+                yield from self._see_return(thread, foreign, look)
             elif foreign.pooled is not None and not foreign.pooled.works_unawaited():
                 if foreign.pooled.may_wake_up:
                     if look.now - foreign.begin_work(look.now) < look.budgets.quiet:
@@ -189,12 +200,16 @@ class ForeignThreads:
                 self._is_watching = True
                 yield from self._look_at(thread, foreign, look)
 
-    def _see_return(self, thread: threading.Thread, foreign: _Foreign, look: Look) -> None:
-        if self._is_free(foreign, look.budgets.patience):
+    def _see_return(self, thread: threading.Thread, foreign: _Foreign, look: Look) -> Iterator[Reason]:
+        patience = look.budgets.patience
+        if self._is_free(foreign, patience):
             foreign.is_elsewhere = False
             foreign.works_since = None
-        elif look.now - foreign.begin_work(look.now) > look.budgets.patience:
+        elif look.now - foreign.begin_work(look.now) > patience:
             del self._foreign[thread]
+        elif foreign.is_on_its_way:
+            self._is_watching = True
+            yield Reason(foreign.begin_work(look.now), patience, False, f"thread {thread.name!r}")
 
     def _is_free(self, foreign: _Foreign, patience: float) -> bool:
         """Say whether a thread that is older than the loop has nothing to do."""
@@ -244,7 +259,9 @@ class ForeignThreads:
                 continue
             if thread is threading.main_thread() or self._look_into(foreign, patience) is Doing.LISTEN:
                 continue  # it serves somebody outside
-            foreign.is_elsewhere = not self._is_free(foreign, patience)
+            if not self._is_free(foreign, patience):
+                foreign.is_elsewhere = True
+                foreign.is_on_its_way = monotonic() - _called_at.get(thread, -inf) < patience
             self._foreign[thread] = foreign
 
     def _find_new(self) -> None:

@@ -16,12 +16,12 @@ from pytest_uno.clock.asyncio_internals import active_threads
 __all__ = ["Doing", "Parking", "parking_of", "what_it_does"]
 
 _LISTENING = frozenset(
-    {
-        *("selectors", "socketserver", "queue", "threading", "socket", "ssl"),
-        *("concurrent.futures._base", "multiprocessing.connection"),
-    }
+    {"selectors", "socketserver", "threading", "socket", "ssl", "multiprocessing.connection"}
 )
-"""Modules in which a thread waits for somebody to talk to it."""
+"""Modules in which a thread waits for somebody to talk to it.
+
+Queues and futures wait in the functions of `threading`: a thread that runs one of their own is on its way.
+"""
 
 _WAIT = threading.Condition.wait.__code__
 _JOINS = frozenset({"join", "_wait_for_tstate_lock"})

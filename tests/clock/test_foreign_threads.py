@@ -11,7 +11,6 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 
@@ -19,6 +18,7 @@ from pytest_uno.clock.budgets import Budgets
 from tests.clock.running import run_virtual
 from tests.clock.running_threads import running_thread
 from tests.clock.tickers import PATIENT, at_once, ticking
+from tests.clock.workers import Worker
 
 IMPATIENT = Budgets(patience=0.05, quiet=0.01)
 
@@ -169,32 +169,6 @@ def test_what_threads_have_in_their_variables_is_not_kept() -> None:
 
 # ------------------------------------------------------------------ workers with a queue
 
-Job = tuple[Callable[[], Any], Callable[[Any], object]]
-
-
-class Worker:
-    """What an unknown library may have: a thread that takes jobs and calls back when they are done."""
-
-    def __init__(self) -> None:
-        self._jobs: queue.Queue[Job | None] = queue.Queue()
-        self._thread = threading.Thread(target=self._work, name="unknown worker")
-        self._thread.start()
-
-    def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            work, done = job
-            done(work())
-
-    def ask(self, work: Callable[[], Any]) -> asyncio.Future[Any]:
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Any] = loop.create_future()
-        self._jobs.put((work, lambda result: loop.call_soon_threadsafe(answer.set_result, result)))
-        return answer
-
-    def close(self) -> None:
-        self._jobs.put(None)
-        self._thread.join(30)
-
 
 @pytest.fixture
 def worker() -> Iterator[Callable[[], Worker]]:
@@ -233,73 +207,6 @@ def test_an_unknown_worker_that_works_for_long(worker: Callable[[], Worker]) -> 
             assert ticks == []
 
     run_virtual(main, budgets=PATIENT)
-
-
-def test_a_worker_that_is_older_than_the_loop(worker: Callable[[], Worker]) -> None:
-    one = worker()
-    parked = threading.Event()
-    run_virtual(lambda: one.ask(parked.set))
-
-    async def main() -> None:
-        async with ticking() as ticks:
-            for _ in range(3):
-                await at_once(one.ask(lambda: time.sleep(0.05)))
-            assert ticks == []
-
-    run_virtual(main, budgets=PATIENT)
-
-
-def test_an_older_thread_counts_once_it_has_been_idle() -> None:
-    busy, called_in, job = threading.Event(), threading.Event(), queue.Queue[Callable[[], object]]()
-
-    def work() -> None:
-        while not called_in.is_set():
-            busy.set()
-            time.sleep(0.001)
-        job.get()()
-
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        async with ticking():
-            await asyncio.sleep(0.05)
-            called_in.set()
-            while not job.not_empty._waiters:  # type: ignore[attr-defined]
-                time.sleep(0.001)
-            await asyncio.sleep(0.05)
-
-            def answer() -> None:
-                time.sleep(0.05)
-                loop.call_soon_threadsafe(called.set)
-
-            called = asyncio.Event()
-            job.put(answer)
-            await at_once(called.wait())
-
-    with running_thread(work):
-        busy.wait(30)
-        run_virtual(main, budgets=PATIENT)
-
-
-def test_an_older_thread_that_goes_on_with_its_work_holds_nothing() -> None:
-    busy, ended = threading.Event(), threading.Event()
-
-    def work() -> None:
-        while not ended.is_set():
-            busy.set()
-            time.sleep(0.001)
-
-    async def main() -> None:
-        await asyncio.sleep(1)
-        time.sleep(0.02)  # longer than its patience: it is not looked at any more
-        for _ in range(24):
-            await asyncio.sleep(3600)
-
-    with running_thread(work):
-        busy.wait(30)
-        _, clock = run_virtual(main, budgets=Budgets(patience=0.01))
-        ended.set()
-    assert clock.time() == 24 * 3600 + 1
-    assert clock.held == 0
 
 
 def test_the_thread_that_waits_for_a_virtual_loop_holds_nothing() -> None:

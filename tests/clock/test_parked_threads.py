@@ -156,7 +156,8 @@ def test_a_thread_that_joins_another_is_parked_until_that_has_ended() -> None:
     assert seen is Doing.PARKED
 
 
-def test_a_thread_on_its_way_into_a_wait_works() -> None:
-    names: dict[str, Any] = {"__name__": "threading", "sys": sys}
+@pytest.mark.parametrize("module", ["threading", "queue", "concurrent.futures._base"])
+def test_a_thread_on_its_way_into_a_wait_works(module: str) -> None:
+    names: dict[str, Any] = {"__name__": module, "sys": sys}
     exec("def join(): return sys._getframe()", names)
     assert what_it_does(names["join"](), patience=1) is Doing.WORK
