@@ -31,14 +31,18 @@ class DecisionTree:
         """Every possible schedule has run."""
         return self._root.is_done
 
-    def add(self, decisions: Sequence[tuple[int, int]]) -> None:
+    def add(self, decisions: Sequence[tuple[int, int]]) -> bool:
         """Note a schedule that has run.
 
         Args:
             decisions: of each, the number of options and the index of the one that was taken.
+
+        Returns:
+            Whether it is a new one, as far as that is remembered.
         """
         if self._nodes > _NODES:
-            return
+            return True
+        known = self._nodes
         path = [self._root]
         for options, chosen in decisions:
             node = path[-1]
@@ -55,3 +59,21 @@ class DecisionTree:
             )
             if not node.is_done:
                 break
+        return self._nodes > known
+
+    def find_untried(self) -> dict[int, int]:
+        """Return the way to a schedule that has not run: of each decision of it, the index of what to take.
+
+        It leaves what has run as early as it can. Empty when every possible schedule has run.
+        """
+        way: dict[int, int] = {}
+        node = self._root
+        while not node.is_done:
+            missing = [index for index in range(node.options) if index not in node.children]
+            if missing:
+                way[len(way)] = missing[0]
+                break
+            index = min(index for index, child in node.children.items() if not child.is_done)
+            way[len(way)] = index
+            node = node.children[index]
+        return way

@@ -202,7 +202,7 @@ class ScheduleLoop(IntakeLoop):
     def _bring_at(self, one: Operation) -> None:
         """Let time go to a sleep, and bring what else is due at the same moment unless it is kept back."""
         moment = one.when
-        is_moment_of_timer = super().next_timer() == moment
+        is_moment_of_timer = super(IntakeLoop, self).next_timer() == moment
         self._put_back(one)
         last = one
         while True:

@@ -4,6 +4,7 @@ io:13               completions of class io may be late; the operation of decisi
 sleep:3.7           io and sleeps may be late; two holds
 yield:pos.0.17      all classes; the 18th schedule of POS with seed 0, where no holds give the failure
 yield:pct3.0.4.39   the same of PCT with depth 3, whose changes lie among 39 decisions
+yield:path.2-1.9-2  all classes; decision 2 takes the second option, decision 9 the third
 io+yield~20!:5      io and `sleep(0)`, but no sleeps; jitter=20; timeouts=True
 stock               stock order
 """
@@ -18,6 +19,7 @@ from pytest_uno.explore.operations import IO, SLEEP, YIELD
 from pytest_uno.explore.settings import CLASSES, Settings
 from pytest_uno.explore.strategies.base import Strategy
 from pytest_uno.explore.strategies.holds import Holds
+from pytest_uno.explore.strategies.path import Path
 from pytest_uno.explore.strategies.pct import PriorityChanges
 from pytest_uno.explore.strategies.pos import PartialOrderSampling
 from pytest_uno.explore.strategies.stock import Stock
@@ -26,7 +28,8 @@ __all__ = ["BadTokenError", "Token", "parse_token", "token_of"]
 
 _TOKEN = re.compile(
     r"(?P<classes>io\+yield|io|sleep|yield)(?:~(?P<jitter>[0-9.]+))?(?P<timeouts>!?):"
-    r"(?:(?P<holds>\d+(?:\.\d+)*)|pos\.(?P<pos>-?\d+\.\d+)|pct(?P<depth>\d+)\.(?P<pct>-?\d+\.\d+\.\d+))"
+    r"(?:(?P<holds>\d+(?:\.\d+)*)|pos\.(?P<pos>-?\d+\.\d+)|pct(?P<depth>\d+)\.(?P<pct>-?\d+\.\d+\.\d+)"
+    r"|path(?P<path>(?:\.\d+-\d+)*))"
 )
 
 _NAMES: dict[tuple[str, ...], str] = {(IO,): IO, (IO, SLEEP): SLEEP, CLASSES: YIELD, (IO, YIELD): "io+yield"}
@@ -58,6 +61,8 @@ class Token:
         kind, *numbers = self.text.partition(":")[2].split(".")
         if kind == "pos":
             return PartialOrderSampling(*map(int, numbers))
+        if kind == "path":
+            return Path({int(at): int(index) for at, _, index in (one.partition("-") for one in numbers)})
         seed, index, length = map(int, numbers)
         return PriorityChanges(seed, index, length, int(kind[3:]))
 

@@ -187,4 +187,4 @@ def test_a_loop_is_freed_at_once() -> None:
         assert [loop() for loop in loops] == [None] * len(loops)
     finally:
         gc.enable()
-    assert len(loops) == 10
+    assert len(loops) > 3

@@ -7,6 +7,7 @@ from pytest_uno.explore import BadTokenError
 from pytest_uno.explore.settings import Settings
 from pytest_uno.explore.strategies.base import Strategy
 from pytest_uno.explore.strategies.holds import Holds
+from pytest_uno.explore.strategies.path import Path
 from pytest_uno.explore.strategies.pct import PriorityChanges
 from pytest_uno.explore.strategies.pos import PartialOrderSampling
 from pytest_uno.explore.strategies.stock import Stock
@@ -22,6 +23,7 @@ from pytest_uno.explore.tokens import parse_token, token_of
         (Holds((5,)), Settings(jitter=2.5), "yield~2.5:5"),
         (PartialOrderSampling(-4, 17), Settings(), "yield:pos.-4.17"),
         (PriorityChanges(0, 4, 39), Settings(timeouts=True), "yield!:pct3.0.4.39"),
+        (Path({2: 1, 5: 0, 9: 2}), Settings(), "yield:path.2-1.9-2"),
         (Stock(), Settings(), "stock"),
     ],
 )
@@ -51,6 +53,7 @@ def test_there_and_back(strategy: Strategy, settings: Settings, text: str) -> No
         "sleep~0:3",
         "sleep~1.2.3:1",
         "pos.1.2",
+        "yield:path.3",
     ],
 )
 def test_bad_token(text: str) -> None:

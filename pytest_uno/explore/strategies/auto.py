@@ -1,4 +1,8 @@
-"""All strategies in turn: stock order, then every single hold, with POS and PCT between them."""
+"""All strategies in turn: stock order, then every single hold, with POS and PCT between them.
+
+When all holds have run, and the random strategies draw schedules that have run before, as they do in small programs,
+schedules that have not run come between: one for each that was drawn again since the last new one.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from collections.abc import Sequence
 from pytest_uno.explore.decision_tree import DecisionTree
 from pytest_uno.explore.strategies.base import Strategy
 from pytest_uno.explore.strategies.holds import Holds
+from pytest_uno.explore.strategies.path import Path
 from pytest_uno.explore.strategies.pct import PriorityChanges
 from pytest_uno.explore.strategies.pos import PartialOrderSampling
 from pytest_uno.explore.strategies.stock import Stock
@@ -38,6 +43,8 @@ class Auto:
         self._length = 0
         self._run = 0
         self._tree = DecisionTree()
+        self._draws = False
+        self._repeats = self._untried = 0
         self.single_holds: int | None = None
         self.holds_done = 0
         self.others_done = 0
@@ -54,7 +61,12 @@ class Auto:
             return Stock()
         if self._waiting and (run <= _HOLDS_FIRST or run % 2 == 0):
             self.holds_done += 1
+            self._draws = False
             return Holds((self._waiting.popleft(),))
+        self._draws = not self._untried
+        if self._untried:
+            self._untried -= 1
+            return Path(self._tree.find_untried())
         index, kind = divmod(self.others_done, 2)
         self.others_done += 1
         if kind:
@@ -65,7 +77,10 @@ class Auto:
         """Note the decisions of the last schedule: of each, the number of options and the index that was taken."""
         count = len(decisions)
         self._length = max(self._length, count)
-        self._tree.add(decisions)
+        is_new = self._tree.add(decisions)
+        if self._draws:
+            self._repeats = 0 if is_new else self._repeats + 1
+            self._untried = 0 if self._waiting else self._repeats
         if self.single_holds is None:
             self.single_holds = count
             self._waiting.extend(_spread(count, self._schedules))
