@@ -141,13 +141,18 @@ class AsyncManager(ManagerLifecycle):
                 context = copy_context()
                 context.run(_set_current, self)
                 if kwargs or loop.get_task_factory() is not None:
-                    # A task factory may have been written before factories were given a context (3.11).
+                    # A task factory may take no context (none had one before 3.11) and no name (loops set it
+                    # afterwards before 3.14).
+                    if name is not None:
+                        kwargs["name"] = name
                     create_task: Callable[..., asyncio.Task[Any]] = loop.create_task
-                    task = context.run(create_task, coro, name=name, **kwargs)
+                    task = context.run(create_task, coro, **kwargs)
                 else:
                     task = loop.create_task(coro, name=name, context=context)
             elif kwargs:
                 task = loop.create_task(coro, name=name, **kwargs)
+            elif name is None:
+                task = loop.create_task(coro)
             else:
                 task = loop.create_task(coro, name=name)
         except BaseException:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pytest_uno.core.async_manager import AsyncManager, get_async_manager
+from pytest_uno.core.async_manager import AsyncManager, get_async_manager, use_manager
 from pytest_uno.core.errors import ManagerClosedError, UnoError
 from tests.core.coroutines import fail, hang, passes
 from tests.core.jumping_loop import in_jumping_loop
@@ -127,6 +127,8 @@ async def test_a_task_factory_that_knows_no_context_makes_tasks_of_the_manager()
     loop.set_task_factory(factory)  # type: ignore[arg-type, unused-ignore]
     try:
         assert await manager.create_task(work()) is manager
+        with use_manager(manager):
+            assert await manager.create_task(work()) is manager
     finally:
         loop.set_task_factory(None)
     await manager.shutdown()
