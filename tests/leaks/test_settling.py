@@ -3,12 +3,30 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import pytest
 
 from pytest_uno.clock import VirtualEventLoop
 from pytest_uno.leaks.settling import can_turn, reap, settle, settle_in_threads, settle_in_time
+
+
+def cancel_with_clean_up(
+    loop: asyncio.AbstractEventLoop, clean_up: Callable[[], Coroutine[Any, Any, None]]
+) -> asyncio.Task[None]:
+    """Return a task of the loop that was cancelled just now and has its clean-up before it."""
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(600)
+        finally:
+            await clean_up()
+
+    task = loop.create_task(work())
+    loop.run_until_complete(asyncio.sleep(0))
+    task.cancel()
+    return task
 
 
 def test_a_closed_loop_is_left_alone() -> None:
@@ -72,16 +90,7 @@ def test_what_is_being_cancelled_gets_a_moment_of_the_loops_time(
     make_loop: Callable[[], asyncio.AbstractEventLoop], seconds: float
 ) -> None:
     loop = make_loop()
-
-    async def end_slowly() -> None:
-        try:
-            await asyncio.sleep(600)
-        finally:
-            await asyncio.sleep(seconds)
-
-    task = loop.create_task(end_slowly())
-    loop.run_until_complete(asyncio.sleep(0))
-    task.cancel()
+    task = cancel_with_clean_up(loop, lambda: asyncio.sleep(seconds))
     left = settle(loop, lambda: [] if task.done() else [task])
     assert left == ([task] if seconds > 1 else [])
     assert reap(loop, left) == []
@@ -94,17 +103,12 @@ def test_a_busy_machine_takes_nothing_away_from_what_is_being_cancelled(
 ) -> None:
     loop = make_loop()
 
-    async def end_slowly() -> None:
-        try:
-            await asyncio.sleep(600)
-        finally:
-            for _ in range(3):
-                await asyncio.sleep(0.001)
-                await asyncio.sleep(0)
+    async def sleep_thrice() -> None:
+        for _ in range(3):
+            await asyncio.sleep(0.001)
+            await asyncio.sleep(0)
 
-    task = loop.create_task(end_slowly())
-    loop.run_until_complete(asyncio.sleep(0))
-    task.cancel()
+    task = cancel_with_clean_up(loop, sleep_thrice)
     naps: list[float] = []
 
     def oversleep(seconds: float) -> None:
@@ -118,16 +122,7 @@ def test_a_busy_machine_takes_nothing_away_from_what_is_being_cancelled(
 
 def test_the_grace_of_a_virtual_loop_is_the_same_however_long_its_naps_take() -> None:
     loop = VirtualEventLoop()
-
-    async def end_too_slowly() -> None:
-        try:
-            await asyncio.sleep(600)
-        finally:
-            await asyncio.sleep(0.1)
-
-    task = loop.create_task(end_too_slowly())
-    loop.run_until_complete(asyncio.sleep(0))
-    task.cancel()
+    task = cancel_with_clean_up(loop, lambda: asyncio.sleep(0.1))
     assert settle(loop, lambda: [] if task.done() else [task], sleep=lambda _: time.sleep(0.006)) == [task]
     assert loop.time() < 0.1
     assert reap(loop, [task]) == []
