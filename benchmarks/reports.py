@@ -7,10 +7,9 @@ seconds of CPU time are the best of three turns, memory is the peak of what Pyth
 
 The second: clean tests in a whole pytest process each; reporting is the time within the hooks of the modules that
 gather, judge by the baseline and write, with what measuring it costs, as a share of the CPU time of the process.
-Every report that is a file is written. A garbage collection that falls within a hook is of the tests' objects, a debt
-that falls due wherever it happens to be, and is left out. A hook that is called for each test is measured by the
-wall, for a clock of CPU time costs more than the hook, and each call counts as the median: in the midst of the slow
-ones another process has run.
+Every report that is a file is written. A hook that is called for each test is measured by the wall, for a clock of CPU
+time costs more than the hook, and each call counts as the median: in the midst of the slow ones another process has
+run.
 """
 
 from __future__ import annotations
@@ -45,7 +44,6 @@ SUITES = {
 }
 
 COUNTING = """
-import gc
 import json
 import pathlib
 import time
@@ -53,15 +51,6 @@ import time
 MODULES = ("collector", "baseline", "policy_report", "run_scope", "allowance_audit", "exploration_summary")
 durations = {}
 wrapped = set()
-collecting = 0.0
-
-
-def follow_collection(phase, info):
-    global collecting
-    collecting += time.thread_time() if phase == "stop" else -time.thread_time()
-
-
-gc.callbacks.append(follow_collection)
 
 
 def counted(function):
@@ -69,11 +58,11 @@ def counted(function):
 
     def call(*arguments):
         clock = time.thread_time if len(calls) < 100 else time.perf_counter
-        before, began = collecting, clock()
+        began = clock()
         try:
             return function(*arguments)
         finally:
-            calls.append(clock() - began - (collecting - before))
+            calls.append(clock() - began)
 
     return call
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_uno.core.paused_collections import collections_paused
 from pytest_uno.harness.leak_policy import INI_PLACE
 from pytest_uno.harness.settings import SETTINGS
 from pytest_uno.leaks.policy import covers
@@ -53,6 +54,7 @@ class AllowanceAudit:
                 self._uses[key] = use["used"]
 
     @pytest.hookimpl(tryfirst=True)
+    @collections_paused()
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Work out what was of no use; of what other tests share, only a complete run can say."""
         is_complete = self._scope.is_complete(session)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_uno.core.errors import compose_message
+from pytest_uno.core.paused_collections import collections_paused
 from pytest_uno.harness.attempts import LastAttempts
 from pytest_uno.harness.leak_policy import KNOWN_LEAKS, WORKER_KEY, Everything
 from pytest_uno.harness.report_files import check_writable, write_whole
@@ -151,6 +152,7 @@ class BaselineKeeper:
 
     # -- after the last one
     @pytest.hookimpl(tryfirst=True)
+    @collections_paused()
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Compare, and write the file if that is asked for."""
         if self._baseline is None or self._config.option.collectonly:

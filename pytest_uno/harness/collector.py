@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_uno.core.paused_collections import collections_paused
 from pytest_uno.harness.attempts import LastAttempts
 from pytest_uno.harness.pytest_internals import add_junit_property
 from pytest_uno.harness.report_files import append_text, write_whole
@@ -74,7 +75,10 @@ class LeakCollector:
         self._policy.audit.take(getattr(report, "uno_allowances", ()))
         self._exploration.take(report)
 
+    # The hooks that make the reports pause collection: what is due then is the garbage of the tests, of which pytest
+    # collects everything right after, when it takes its own watch down.
     @pytest.hookimpl(tryfirst=True)
+    @collections_paused()
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Make the reports that were asked for, also when there is nothing to report."""
         if self._tests:
@@ -88,6 +92,7 @@ class LeakCollector:
                 self._make(target)
 
     @pytest.hookimpl
+    @collections_paused()
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the leak report; a clean run prints nothing, or one line with -v."""
         asked = any(target.format == "terminal" and target.path is None for target in self._asked)

@@ -131,3 +131,49 @@ def test_a_report_whose_text_somebody_has_replaced_has_no_headline(project: Any)
     )
     assert project.outcomes(result) == {"failed": 1}
     assert "replaced" in result.outlines
+
+
+def test_no_garbage_is_collected_while_reports_are_made(project: Any) -> None:
+    """What is due then is of the tests, and pytest collects it right after: no report has to wait for it."""
+    project.file(
+        "conftest.py",
+        """
+    import gc
+
+    from pytest_uno.reports import baseline, formats, terminal
+
+    seen = {}
+
+    def watch(module, name):
+        made = getattr(module, name)
+
+        def make(*arguments, **keywords):
+            seen[name] = gc.isenabled()
+            return made(*arguments, **keywords)
+
+        setattr(module, name, make)
+
+    watch(formats, "render_report")
+    watch(baseline, "merge")
+    watch(terminal, "summarize")
+
+    def pytest_unconfigure():
+        print("collecting:", seen, "then", gc.isenabled())
+    """,
+    )
+    result = project.run(
+        """
+    import asyncio
+
+    @pytest.mark.uno_async
+    async def test_leaky():
+        asyncio.create_task(asyncio.sleep(3600))
+    """,
+        "--uno-report=json",
+        "--uno-leak-baseline=known.json",
+        "--uno-leak-baseline-write",
+        "-s",
+    )
+    result.stdout.fnmatch_lines(
+        ["collecting: {'render_report': False, 'merge': False, 'summarize': False} then True"]
+    )
