@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 import trustme
 
+from pytest_uno.clock import VirtualEventLoop
 from pytest_uno.clock.budgets import Budgets
+from pytest_uno.clock.real_time import monotonic
 from tests.clock.running import run_virtual
 from tests.clock.tickers import PATIENT, at_once, running_clock, ticking
 
@@ -85,6 +87,26 @@ def test_echoes_have_no_spurious_time_outs() -> None:
 
     _, clock = run_virtual(main, budgets=PATIENT)
     assert clock.time() == 0.6
+
+
+def test_bytes_that_somebody_keeps_back_hold_nothing() -> None:
+    """As the explorer does, which has them, and offers them when it likes."""
+
+    async def main() -> None:
+        async with connected() as ((reader, writer),):
+            loop = asyncio.get_running_loop()
+            assert isinstance(loop, VirtualEventLoop)
+            outside, client = loop.outside, writer.transport
+            assert outside.reasons(monotonic(), PATIENT) == []
+            writer.write(b"line\n")
+            (reason,) = outside.reasons(monotonic(), PATIENT)
+            assert reason.label == "bytes in flight within the loop"
+            outside.answered.add(client)
+            assert outside.reasons(monotonic(), PATIENT) == []
+            outside.answered.discard(client)
+            assert await at_once(reader.readline()) == b"line\n"
+
+    run_virtual(main, budgets=PATIENT)
 
 
 def test_a_server_that_takes_its_virtual_time() -> None:

@@ -134,6 +134,33 @@ async def test_a_task_factory_that_knows_no_context_makes_tasks_of_the_manager()
     await manager.shutdown()
 
 
+@in_jumping_loop
+async def test_a_name_reaches_the_task_through_a_factory() -> None:
+    manager = AsyncManager()
+    loop = asyncio.get_running_loop()
+    asked: list[dict[str, Any]] = []
+
+    def factory(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], **options: Any) -> Any:
+        asked.append(dict(options))
+        return asyncio.Task(coro, loop=loop, **options)
+
+    async def work() -> None: ...
+
+    loop.set_task_factory(factory)  # type: ignore[arg-type, unused-ignore]
+    try:
+        named = manager.create_task(work(), name="the worker")
+        with use_manager(manager):
+            also_named = manager.create_task(work(), name="another")
+            unnamed = manager.create_task(work())
+    finally:
+        loop.set_task_factory(None)
+    await asyncio.gather(named, also_named, unnamed)
+    assert [named.get_name(), also_named.get_name()] == ["the worker", "another"]
+    assert asked[2].get("name") is None
+    assert manager.tasks == frozenset()
+    await manager.shutdown()
+
+
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with 3.12")
 @in_jumping_loop
 async def test_eager_tasks_are_managed() -> None:

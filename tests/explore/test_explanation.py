@@ -3,7 +3,9 @@ from __future__ import annotations
 import asyncio
 import re
 
-from pytest_uno.explore import explore, replay
+import pytest
+
+from pytest_uno.explore import explanation, explore, replay
 from pytest_uno.explore.explanation import collapse
 
 
@@ -52,6 +54,23 @@ def test_report_of_one_hold() -> None:
         text,
     )
     assert lines[-1] == "Replay: pytest 'tests/test_bank.py::test_deposit' --uno-replay=io:0"
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (1, "1st"),
+        (2, "2nd"),
+        (3, "3rd"),
+        (4, "4th"),
+        (11, "11th"),
+        (13, "13th"),
+        (102, "102nd"),
+        (112, "112th"),
+    ],
+)
+def test_the_schedule_is_counted_as_people_do(number: int, words: str) -> None:
+    assert explanation._ordinal(number) == words
 
 
 def test_report_of_a_replay() -> None:

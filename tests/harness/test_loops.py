@@ -333,6 +333,30 @@ def test_a_shared_loop_that_is_closed_early_is_let_go(project: Any) -> None:
     assert project.outcomes(result)["passed"] == 2
 
 
+def test_a_shared_loop_that_is_closed_before_its_end_is_not_looked_at(project: Any) -> None:
+    result = project.run(
+        """
+    @pytest.fixture(scope="module")
+    async def shared_loop():
+        return asyncio.get_running_loop()
+
+    @pytest.fixture(scope="module")
+    def closer(shared_loop):
+        yield
+        shared_loop.close()
+
+    @pytest.mark.uno_async(loop_scope="module")
+    async def test_it(closer): ...
+
+    @pytest.mark.uno_async
+    async def test_next(): ...
+    """,
+        "-W",
+        "ignore:An exception occurred during teardown of an asyncio.Runner:RuntimeWarning",
+    )
+    assert project.outcomes(result) == {"passed": 2}
+
+
 def test_a_loop_that_a_fixture_closes_before_the_test_blames_nobody_else(project: Any) -> None:
     result = project.run(
         """
