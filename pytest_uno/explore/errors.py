@@ -21,9 +21,8 @@ def step_limit_message(limit: int, picture: str) -> str:
         picture: the tasks, and who waits for whom.
     """
     return compose_message(
-        f"no end after {limit} rounds of the loop, of which the stock order needs a fraction\n\n"
-        f"the tasks, and who waits for whom:\n{picture}\n",
-        cause="tasks wake one another for ever, or poll for something that this schedule keeps from happening",
+        f"no end after {limit:,} rounds of the loop\n\nthe tasks, and who waits for whom:\n{picture}\n",
+        cause="tasks wake one another for ever, or poll for something that does not happen in this schedule",
         fix="look above for the tasks that go on, and for what would end them",
         anchor="explore-steps",
     )

@@ -10,7 +10,9 @@ import pytest
 from pytest_uno.core.errors import DeadlockError, ExplorationError, StepLimitError
 from pytest_uno.explore import explore, replay
 from pytest_uno.explore.report import Progress
-from pytest_uno.explore.run import Surroundings
+from pytest_uno.explore.run import Surroundings, run_schedule
+from pytest_uno.explore.settings import Settings
+from pytest_uno.explore.strategies.stock import Stock
 
 
 class Shop:
@@ -219,6 +221,18 @@ def test_endless_schedule() -> None:
             await turn
 
     assert isinstance(explore(ping_pong).failure, StepLimitError)
+
+
+def test_a_program_without_an_end_is_shown_in_stock_order_too() -> None:
+    async def spin() -> None:
+        while True:
+            await asyncio.sleep(0)
+
+    outcome = run_schedule(spin, Stock(), Settings(round_limit=1000))
+    assert isinstance(outcome.error, StepLimitError)
+    message = str(outcome.error)
+    assert message.startswith("no end after 1,000 rounds of the loop\n\nthe tasks, and who waits for whom:\n")
+    assert ".spin: await asyncio.sleep(0)\n" in message
 
 
 def test_forced_time_out_is_no_bug() -> None:
