@@ -8,8 +8,9 @@ their types says whether anything is worth a closer look.
 
 Later, not never: what lives for a moment too long and then becomes a cycle is freed by a collection of
 the middle generation only, and a test that makes such things all the time would grow without bound. So it
-comes after some ten thousand objects; and before a collection, by itself or by hand, moves the objects of
-the window out of it, a callback of the collector takes weak references to those of the wanted types.
+comes after some ten thousand objects, of one test or of many; and before a collection, by itself or by
+hand, moves the objects of the window out of it, a callback of the collector takes weak references to
+those of the wanted types.
 
 To look at an object's type means to fetch it from memory, so that the number of objects is what counts. As
 long as no collection has happened since the start, the youngest generation alone holds what the test made,
@@ -113,7 +114,7 @@ class YoungObjects:
             self._moved.clear()
             self._limit = _COMPACT_AT
             self._has_moved = False
-        if self._is_crowded and gc.isenabled():
+        if (self._is_crowded or self._is_middle_due()) and gc.isenabled():
             gc.collect(self._generations[-1])
         self._is_crowded = False
 
@@ -142,6 +143,15 @@ class YoungObjects:
         """Collect the garbage among the objects of the window, unless the user wants no collections."""
         if gc.isenabled():
             gc.collect(2 if self._has_moved else self._generations[-1])
+
+    def _is_middle_due(self) -> bool:
+        """Say whether the middle generation has been put off for long enough.
+
+        It is collected by itself after an automatic young collection only, and small tests never come to one: emptying
+        the youngest generation between them leaves too little in it.
+        """
+        first, second, _ = self._during
+        return len(self._generations) == 2 and first > 0 and gc.get_count()[1] > second
 
     def _note(self, phase: str, info: dict[str, int]) -> None:
         """Remember what is in the window before a collection moves it out."""

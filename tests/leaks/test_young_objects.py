@@ -93,6 +93,22 @@ def test_many_young_objects_are_collected_at_the_start() -> None:
     assert len(kept) == 3000
 
 
+def test_what_small_tests_leave_to_each_other_is_freed() -> None:
+    gc.set_threshold(100_000, 10, 10)  # nothing is collected by itself
+    window = YoungObjects(KINDS)
+    left: list[weakref.ref[Thing]] = []
+    crowds: list[list[list[int]]] = []
+    thing = Thing()
+    for _ in range(60):
+        left.append(weakref.ref(thing))
+        window.open()  # with so much in it, the youngest generation is emptied, and moves the thing on
+        thing = Thing()
+        crowds.append([[number] for number in range(500)])
+        assert thing in window.find()
+        window.close()
+    assert sum(ref() is not None for ref in left) < 30
+
+
 def test_a_collection_by_hand_widens_the_window(window: YoungObjects) -> None:
     window.open()
     thing = Thing()
