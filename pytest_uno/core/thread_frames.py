@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable
 from types import FrameType
-
-from pytest_uno.core.paused_collections import collections_paused
 
 __all__ = ["current_frames"]
 
@@ -17,9 +16,14 @@ _MAY_DEADLOCK = sys.version_info < (3, 11, 8) or (3, 12) <= sys.version_info < (
 _ask: Callable[[], dict[int, FrameType]] = sys._current_frames  # pyright: ignore[reportPrivateUsage]  (documented)
 
 
-@collections_paused()
-def _ask_without_collection() -> dict[int, FrameType]:
-    return _ask()
+def _ask_without_collection() -> dict[int, FrameType]:  # not `collections_paused`: its frames would be seen, too
+    if not gc.isenabled():
+        return _ask()
+    gc.disable()
+    try:
+        return _ask()
+    finally:
+        gc.enable()
 
 
 current_frames: Callable[[], dict[int, FrameType]] = _ask_without_collection if _MAY_DEADLOCK else _ask
