@@ -16,7 +16,8 @@ _MAY_DEADLOCK = sys.version_info < (3, 11, 8) or (3, 12) <= sys.version_info < (
 _ask: Callable[[], dict[int, FrameType]] = sys._current_frames  # pyright: ignore[reportPrivateUsage]  (documented)
 
 
-def _ask_without_collection() -> dict[int, FrameType]:  # not `collections_paused`: its frames would be seen, too
+def _ask_without_collection() -> dict[int, FrameType]:
+    # Not by `collections_paused`, whose own frames would be seen, too.
     if not gc.isenabled():
         return _ask()
     gc.disable()
