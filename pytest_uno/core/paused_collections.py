@@ -10,15 +10,12 @@ __all__ = ["collections_paused"]
 
 
 @contextmanager
-def collections_paused(*, sets_off_none: bool = False) -> Iterator[None]:
+def collections_paused() -> Iterator[None]:
     """Let no garbage collection begin by itself inside the block, in any thread; also a decorator.
 
-    The block must be short, or of the kind that makes little garbage in cycles. Blocks may nest; where collection is
-    off already, it stays off.
-
-    Args:
-        sets_off_none: a collection of older objects, if one is due, is not to begin because of what the block has made:
-            that is collected alone. Else what is due begins right after the block.
+    Neither does a collection of older objects begin because of what the block has made: that is collected alone when
+    the block ends. The block must be short, or of the kind that makes little garbage in cycles. Blocks may nest; where
+    collection is off already, it stays off.
     """
     if not gc.isenabled():
         yield
@@ -27,6 +24,5 @@ def collections_paused(*, sets_off_none: bool = False) -> Iterator[None]:
     try:
         yield
     finally:
-        if sets_off_none:
-            gc.collect(0)
+        gc.collect(0)
         gc.enable()

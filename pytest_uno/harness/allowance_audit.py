@@ -54,7 +54,7 @@ class AllowanceAudit:
                 self._uses[key] = use["used"]
 
     @pytest.hookimpl(tryfirst=True)
-    @collections_paused(sets_off_none=True)
+    @collections_paused()
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Work out what was of no use; of what other tests share, only a complete run can say."""
         is_complete = self._scope.is_complete(session)

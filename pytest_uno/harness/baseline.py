@@ -152,7 +152,7 @@ class BaselineKeeper:
 
     # -- after the last one
     @pytest.hookimpl(tryfirst=True)
-    @collections_paused(sets_off_none=True)
+    @collections_paused()
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Compare, and write the file if that is asked for."""
         if self._baseline is None or self._config.option.collectonly:

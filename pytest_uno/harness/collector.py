@@ -78,7 +78,7 @@ class LeakCollector:
     # The hooks that make the reports pause collection, and set off none: what is due then is the garbage of the tests.
     # In a large run that takes longer than the reports, and pytest collects everything right after.
     @pytest.hookimpl(tryfirst=True)
-    @collections_paused(sets_off_none=True)
+    @collections_paused()
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Make the reports that were asked for, also when there is nothing to report."""
         if self._tests:
@@ -92,7 +92,7 @@ class LeakCollector:
                 self._make(target)
 
     @pytest.hookimpl
-    @collections_paused(sets_off_none=True)
+    @collections_paused()
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the leak report; a clean run prints nothing, or one line with -v."""
         asked = any(target.format == "terminal" and target.path is None for target in self._asked)
