@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 __all__ = ["collections_paused"]
 
 
 @contextmanager
-def collections_paused() -> Iterator[None]:
+def collections_paused() -> Generator[None]:
     """Let no garbage collection begin by itself inside the block, in any thread; also a decorator.
 
     Neither does a collection of older objects begin because of what the block has made: that is collected alone when

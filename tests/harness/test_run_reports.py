@@ -161,7 +161,7 @@ def test_no_garbage_is_collected_while_reports_are_made(project: Any) -> None:
         print("collecting:", seen, "then", gc.isenabled())
     """,
     )
-    result = project.run(
+    result = project.run_apart(
         """
     import asyncio
 
