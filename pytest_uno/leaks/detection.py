@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from pytest_uno.leaks.catalogue import DetectorFactory, make_further_detectors
+from pytest_uno.leaks.followers import ending_followers
 from pytest_uno.leaks.hooks import hook_table
 from pytest_uno.leaks.ignored_objects import IgnoredObjects
 from pytest_uno.leaks.inquiry import LEFT_BY
@@ -317,7 +318,8 @@ class LeakDetection:
             blamed = [OwnerInfo.of(suspect.owner or judgement.owner) for suspect in suspects]
             findings = [suspect.describe(owner) for suspect, owner in zip(suspects, blamed, strict=True)]
             findings += self.ledger.take(judgement)
-            self._dispose(judgement, suspects, findings)
+            with ending_followers(judgement, self._births):
+                self._dispose(judgement, suspects, findings)
             suspects.clear()
             self.ledger.take(judgement)  # what the disposal has stirred up
         else:

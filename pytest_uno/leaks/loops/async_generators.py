@@ -27,6 +27,7 @@ from pytest_uno.leaks.asyncio_internals import (
     forget_exception,
     is_open_generator,
 )
+from pytest_uno.leaks.followers import ending_followers
 from pytest_uno.leaks.hook_table import Hook, replace_attribute
 from pytest_uno.leaks.judging import FurtherDetector, Judgement, Ledger, Suspect
 from pytest_uno.leaks.model import Finding, OwnerInfo
@@ -105,7 +106,8 @@ class OpenGenerators(FurtherDetector):
     def compare(self, judgement: Judgement) -> list[Suspect]:
         """Return the generators that are suspended and that no task holds."""
         if self._has_dropped:
-            self._let_close(judgement.loop)
+            with ending_followers(judgement, self._births):
+                self._let_close(judgement.loop)
         if not self._begun:
             return []
         found = self._suspended(judgement)
