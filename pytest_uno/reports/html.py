@@ -13,8 +13,9 @@ from pytest_uno.reports.creators import Creator, by_creator, count_tests
 from pytest_uno.reports.groups import Group, RunSummary
 from pytest_uno.reports.html_leaks import render_creator
 from pytest_uno.reports.html_summary import render_creator_table, render_rule_table, render_rules
-from pytest_uno.reports.html_text import MANY, count, name, plain
+from pytest_uno.reports.html_text import MANY, name, plain
 from pytest_uno.reports.kinds import Kind, by_kind
+from pytest_uno.reports.wording import count_of
 
 __all__ = ["render_html"]
 
@@ -87,14 +88,14 @@ def _title(parts: Mapping[Kind, Sequence[Creator]]) -> str:
     for kind in _OPEN:
         leaks = _leaks(parts.get(kind, ()))
         if leaks:
-            return f"{count(len(leaks), _NOUNS[kind])} in {count(count_tests(leaks), 'test')}"
+            return f"{count_of(len(leaks), _NOUNS[kind])} in {count_of(count_tests(leaks), 'test')}"
     return "No new leaks"
 
 
 def _header(groups: Sequence[Group], parts: Mapping[Kind, Sequence[Creator]], run: RunSummary) -> str:
     facts = [
         f"project {name(run.project, 'strong')}" if run.project else "",
-        f"{count(run.tests, 'test')} judged",
+        f"{count_of(run.tests, 'test')} judged",
         f"Python {plain(run.python)}" if run.python else "",
         f"pytest-uno {plain(__version__)}",
     ]
@@ -106,7 +107,7 @@ def _header(groups: Sequence[Group], parts: Mapping[Kind, Sequence[Creator]], ru
     return (
         f"<header>\n<h1>{_title(parts)}</h1>\n"
         f'<p class="facts">{" · ".join(fact for fact in facts if fact)}</p>\n'
-        + (f'<ul class="chips">{chips}<li>{count(affected, "test")} affected</li></ul>\n' if chips else "")
+        + (f'<ul class="chips">{chips}<li>{count_of(affected, "test")} affected</li></ul>\n' if chips else "")
         + "</header>"
     )
 
@@ -141,7 +142,7 @@ def _summary(groups: Sequence[Group], parts: Mapping[Kind, Sequence[Creator]]) -
 
 def _part(kind: Kind, creators: Sequence[Creator]) -> str:
     number = len(_leaks(creators))
-    head = f'<h2 id="{kind}-name">{count(number, _NOUNS[kind])}</h2>'
+    head = f'<h2 id="{kind}-name">{count_of(number, _NOUNS[kind])}</h2>'
     meaning = f'<p class="meaning-of-kind">{_MEANINGS[kind]}</p>'
     content = "\n".join(render_creator(kind, creator) for creator in creators)
     if kind not in _OPEN:
@@ -160,7 +161,7 @@ def _clean(run: RunSummary) -> str:
     if not run.tests:
         said = "No test was judged: none ran, or the detectors are switched off."
     else:
-        tests = "The test" if run.tests == 1 else f"All {count(run.tests, 'test')}"
+        tests = "The test" if run.tests == 1 else f"All {count_of(run.tests, 'test')}"
         said = f"{tests} left nothing behind: no task, no connection, no file."
     return f'<main id="content">\n<p class="clean">{said}</p>\n</main>'
 

@@ -9,9 +9,9 @@ from pytest_uno.leaks.model import Frame
 from pytest_uno.leaks.rules import RULES
 from pytest_uno.reports.creators import Creator
 from pytest_uno.reports.groups import Group
-from pytest_uno.reports.html_text import ONE, block, code, count, name, plain, prose
+from pytest_uno.reports.html_text import ONE, block, code, name, plain, prose
 from pytest_uno.reports.kinds import Kind, kind_of
-from pytest_uno.reports.wording import as_sentence
+from pytest_uno.reports.wording import as_sentence, count_of
 
 __all__ = ["creator_anchor", "render_creator"]
 
@@ -37,7 +37,7 @@ def render_creator(kind: Kind, creator: Creator) -> str:
         kind: the kind of all its leaks.
         creator: the creator.
     """
-    size = f"{count(len(creator.groups), 'leak')} · {count(creator.tests, 'test')}"
+    size = f"{count_of(len(creator.groups), 'leak')} · {count_of(creator.tests, 'test')}"
     head = f"{code(creator.function)} <span class=in>in {code(creator.file)}</span>"
     leaks = "\n".join(map(_leak, creator.groups))
     return (
@@ -61,8 +61,8 @@ def _leak(group: Group) -> str:
 
 def _extent(group: Group) -> str:
     tests = len(group.tests)
-    found = "" if group.count == tests else f", found {count(group.count, 'time')}"
-    return f"{count(tests, 'test')}{found}"
+    found = "" if group.count == tests else f", found {count_of(group.count, 'time')}"
+    return f"{count_of(tests, 'test')}{found}"
 
 
 def _rows(group: Group) -> Iterator[tuple[str, str]]:
@@ -101,7 +101,7 @@ def _details(text: str) -> str:
     lines = text.count("\n") + 1
     if lines <= _DETAIL_LINES:
         return block(text)
-    return f"<details><summary>{count(lines, 'line')}</summary>{block(text)}</details>"
+    return f"<details><summary>{count_of(lines, 'line')}</summary>{block(text)}</details>"
 
 
 def _tests(tests: Sequence[str]) -> str:
@@ -113,7 +113,7 @@ def _tests(tests: Sequence[str]) -> str:
     elif len(items) > _TESTS_SHOWN:
         rest = items[_TESTS_SHOWN:]
         listed += (
-            f"<details><summary>and {count(len(rest), 'more test')}</summary>"
+            f"<details><summary>and {count_of(len(rest), 'more test')}</summary>"
             f'<ul class="tests">{"".join(rest)}</ul></details>'
         )
     label = "Copy node ID" if len(items) == 1 else f"Copy {len(items):,} node IDs"

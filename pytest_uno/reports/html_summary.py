@@ -9,9 +9,9 @@ from pytest_uno.leaks.rules import FAMILIES, RULES
 from pytest_uno.reports.creators import Creator, by_creator, count_tests
 from pytest_uno.reports.groups import Group
 from pytest_uno.reports.html_leaks import creator_anchor
-from pytest_uno.reports.html_text import MANY, code, count, plain, prose
+from pytest_uno.reports.html_text import MANY, code, plain, prose
 from pytest_uno.reports.kinds import Kind, kind_of
-from pytest_uno.reports.wording import as_sentence
+from pytest_uno.reports.wording import as_sentence, count_of
 
 __all__ = ["render_creator_table", "render_rule_table", "render_rules"]
 
@@ -58,7 +58,7 @@ def render_creator_table(parts: Mapping[Kind, Sequence[Creator]]) -> str:
     if not rest:
         return table
     more = _table("The other creators", "Created in", kinds, f"<tbody>{''.join(rest)}</tbody>")
-    return f"{table}\n<details><summary>and {count(len(rest), 'more creator')}</summary>{more}</details>"
+    return f"{table}\n<details><summary>and {count_of(len(rest), 'more creator')}</summary>{more}</details>"
 
 
 def render_rules(groups: Sequence[Group]) -> str:
@@ -124,9 +124,9 @@ def _rule(code_of_rule: str, groups: Sequence[Group]) -> str:
         f'<a href="#{plain(group.fingerprint)}"><code>{plain(group.fingerprint[:8])}</code></a>'
         for group in groups
     )
-    listed = f"<p>{count(len(groups), 'leak')}: {links}</p>"
+    listed = f"<p>{count_of(len(groups), 'leak')}: {links}</p>"
     if len(groups) > _CREATORS_SHOWN:
-        listed = f"<details><summary>{count(len(groups), 'leak')}</summary><p>{links}</p></details>"
+        listed = f"<details><summary>{count_of(len(groups), 'leak')}</summary><p>{links}</p></details>"
     return (
         f'<article class="meaning" id="rule-{rule.code}" aria-labelledby="rule-{rule.code}-name">\n'
         f'<h3 id="rule-{rule.code}-name">{rule.code} {rule.name}</h3>\n'

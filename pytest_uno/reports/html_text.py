@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pytest_uno.reports.kinds import Kind
 from pytest_uno.reports.plain_text import escape_controls, one_line, shorten
 
-__all__ = ["MANY", "ONE", "block", "code", "count", "name", "plain", "prose"]
+__all__ = ["MANY", "ONE", "block", "code", "name", "plain", "prose"]
 
 ONE: Mapping[Kind, str] = {"new": "new", "warned": "warning", "baseline": "known", "allowed": "allowed"}
 """What a leak of a kind is called."""
@@ -68,17 +68,3 @@ def prose(text: str) -> str:
         text: the sentence.
     """
     return _CODE_SPAN.sub(r"<code>\1</code>", html.escape(text, quote=False))
-
-
-def count(number: int, noun: str) -> str:
-    """Return a number of things.
-
-    Args:
-        number: how many.
-        noun: one of them.
-
-    Example:
-        >>> count(1200, "test")
-        '1,200 tests'
-    """
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

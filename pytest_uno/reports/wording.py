@@ -17,10 +17,10 @@ def count_of(number: int, noun: str) -> str:
         noun: one of them.
 
     Example:
-        >>> count_of(1, "test"), count_of(2, "test")
-        ('1 test', '2 tests')
+        >>> count_of(1, "test"), count_of(1200, "test")
+        ('1 test', '1,200 tests')
     """
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{number} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def name(text: str) -> str:
