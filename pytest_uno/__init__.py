@@ -5,9 +5,10 @@ Importing this imports neither pytest nor SQLAlchemy; the names are looked up in
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_uno._version import __version__
+from pytest_uno.lazy_names import names_of
 
 if TYPE_CHECKING:
     from pytest_uno.core import (
@@ -73,15 +74,4 @@ __all__ = [
     "use_manager",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in __all__:
-        from pytest_uno import core
-
-        value = globals()[name] = getattr(core, name)
-        return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = names_of(__name__, dict.fromkeys(__all__, "core"))

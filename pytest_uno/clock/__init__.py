@@ -5,8 +5,9 @@ Importing this imports nothing: each name is looked up in its module when it is 
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pytest_uno.lazy_names import names_of
 
 if TYPE_CHECKING:
     from pytest_uno.clock.budgets import Budgets
@@ -23,15 +24,4 @@ _HOMES = {
     "register_external_package": "future_kinds",
 }
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = names_of(__name__, _HOMES)

@@ -6,11 +6,11 @@ when it is first used, so that the plugin costs little in a project that does no
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 # At once: the module `retry`, imported later, would take the place of the function.
 from pytest_uno.core.retry import BackoffStrategy, retry
+from pytest_uno.lazy_names import names_of
 
 if TYPE_CHECKING:
     from pytest_uno.core.async_manager import (
@@ -106,14 +106,4 @@ _HOMES = {
     "transaction_manager": "transactions",
 }
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{home}"), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = names_of(__name__, _HOMES)

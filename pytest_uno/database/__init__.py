@@ -5,8 +5,7 @@ Importing this imports no SQLAlchemy: each name is looked up in its module when 
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_uno.core.errors import (
     SandboxConflict,
@@ -15,6 +14,7 @@ from pytest_uno.core.errors import (
     SandboxWarning,
     TooManyQueriesError,
 )
+from pytest_uno.lazy_names import names_of
 
 if TYPE_CHECKING:
     from pytest_uno.database.records import SandboxEnd, Statement, TransactionRecord
@@ -49,15 +49,4 @@ _HOMES = {
     "unblock": "sandbox.pool",
 }
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = names_of(__name__, _HOMES)

@@ -70,6 +70,12 @@ def test_other_names_are_unknown(package: object) -> None:
         getattr(package, "nonsense")  # noqa: B009 - a type checker would say so, too
 
 
+def test_a_misspelt_name_gets_pythons_suggestion() -> None:
+    code = "import pytest_uno; pytest_uno.AsyncManger"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8")
+    assert "Did you mean: 'AsyncManager'?" in result.stderr
+
+
 def test_importing_the_package_is_light() -> None:
     heavy = ["pytest", "_pytest", "sqlalchemy", "dataclasses", "random"]
     code = (  # asyncio (from 3.14 on) and coverage have imported some of them already
