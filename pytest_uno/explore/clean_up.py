@@ -3,6 +3,10 @@
 The clean-up of tasks may take an hour of virtual time, and waits for threads and sockets as long as the clock does. A
 task that swallows its cancellation would go on for ever, in every schedule. It shows in the rounds of the loop that it
 needs, and is left behind after some of them; what it means for the test has been judged by then.
+
+A schedule that failed may have left connections that its program would have closed: a server accepts one that came late
+while the clean-up runs, and nobody has begun to serve it. Unclosed, it would warn from whatever test comes later. What
+a schedule leaves open that did not fail warns as it would with `asyncio.run`.
 """
 
 from __future__ import annotations
@@ -10,7 +14,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from pytest_uno.explore.asyncio_internals import has_default_executor, has_generators
+from pytest_uno.explore.asyncio_internals import (
+    has_default_executor,
+    has_generators,
+    open_connections,
+)
 from pytest_uno.explore.schedule_loop import ScheduleLoop
 from pytest_uno.leaks.asyncio_internals import forget_pending
 
@@ -23,13 +31,14 @@ _CLEAN_UP = 3600.0
 """Virtual seconds after which it is cancelled once more."""
 
 
-def end_tasks(loop: ScheduleLoop) -> None:
+def end_tasks(loop: ScheduleLoop, *, has_failed: bool) -> None:
     """Cancel what is left on a loop that does not run; errors of the clean-up say nothing new.
 
     Args:
         loop: the loop; must explore no more.
+        has_failed: the schedule has; what it left open is closed then.
     """
-    for finish in (_cancel_all, _close_generators, _close_executor):
+    for finish in (_cancel_all, _close_generators, _close_executor, *([_abort_connections] * has_failed)):
         try:
             finish(loop)
         except Exception:  # whatever a leftover does, the next schedule begins
@@ -37,23 +46,25 @@ def end_tasks(loop: ScheduleLoop) -> None:
 
 
 def _cancel_all(loop: ScheduleLoop) -> None:
-    left = [task for task in asyncio.all_tasks(loop) if not task.done()]
-    if not left:
-        return
-    for task in left:
-        task.cancel()
-    loop.clock.reset()  # whatever limit the schedule ran into, this is new
-    loop.clock.deadline = loop.time() + _CLEAN_UP
-    loop.rounds_left = CLEAN_UP_ROUNDS
+    cancelled: set[asyncio.Task[Any]] = set()
     try:
-        loop.run_until_complete(_gather(left))
+        # Again, since clean-up begins tasks as well, and servers do for who came late.
+        while left := asyncio.all_tasks(loop) - cancelled:
+            if not cancelled:
+                loop.clock.reset()  # whatever limit the schedule ran into, this is new
+                loop.clock.deadline = loop.time() + _CLEAN_UP
+                loop.rounds_left = CLEAN_UP_ROUNDS
+            cancelled |= left
+            for task in left:
+                task.cancel()
+            loop.run_until_complete(_gather(left))
     finally:
         loop.rounds_left = 0
         for task in asyncio.all_tasks(loop):
             forget_pending(task)
 
 
-async def _gather(tasks: list[asyncio.Task[Any]]) -> None:
+async def _gather(tasks: set[asyncio.Task[Any]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
@@ -65,3 +76,10 @@ def _close_generators(loop: ScheduleLoop) -> None:
 def _close_executor(loop: ScheduleLoop) -> None:
     if has_default_executor(loop):
         loop.run_until_complete(loop.shutdown_default_executor())
+
+
+def _abort_connections(loop: ScheduleLoop) -> None:
+    if connections := open_connections(loop):
+        for connection in connections:
+            connection.abort()
+        loop.run_until_complete(asyncio.sleep(0))  # the socket is closed in the next turn

@@ -136,7 +136,7 @@ def run_schedule(
                 surroundings.finished(loop, error)
             except BaseException as caught:
                 error = error or caught
-        end_tasks(loop)
+        end_tasks(loop, has_failed=error is not None)
         if surroundings.closing is not None:
             try:
                 surroundings.closing(loop)

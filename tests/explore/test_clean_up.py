@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import socket
+import warnings
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -89,3 +92,28 @@ def test_patient_clean_up_comes_to_its_end() -> None:
 
     assert explore(scenario, schedules=1).runs == 1
     assert ended == ["thread", "all"]
+
+
+def test_a_failed_schedule_leaves_no_connection_that_came_late() -> None:
+    """The server accepts it while the clean-up runs; nobody has begun to serve it."""
+    clients: list[socket.socket] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async def program() -> None:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        waiting = asyncio.create_task(asyncio.Event().wait())
+        await asyncio.sleep(0)
+        clients.append(socket.create_connection(server.sockets[0].getsockname()))
+        assert waiting.done()
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert explore(program, schedules=1).failure is not None
+        gc.collect()
+    assert clients
+    for client in clients:
+        assert client.recv(1) == b""  # the other end is closed
+        client.close()
+    assert [str(one.message) for one in caught if "unclosed transport" in str(one.message)] == []
