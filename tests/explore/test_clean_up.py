@@ -117,3 +117,29 @@ def test_a_failed_schedule_leaves_no_connection_that_came_late() -> None:
         assert client.recv(1) == b""  # the other end is closed
         client.close()
     assert [str(one.message) for one in caught if "unclosed transport" in str(one.message)] == []
+
+
+def test_tasks_that_begin_in_the_clean_up_are_cancelled_as_well() -> None:
+    ended: list[str] = []
+    kept: list[asyncio.Task[None]] = []
+
+    async def follow() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("follower")
+
+    async def leave() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            kept.append(asyncio.create_task(follow()))
+            await asyncio.sleep(0)
+            ended.append("leftover")
+
+    async def scenario() -> None:
+        kept.append(asyncio.create_task(leave()))
+        await asyncio.sleep(0.1)
+
+    assert explore(scenario, schedules=1).runs == 1
+    assert ended == ["leftover", "follower"]
