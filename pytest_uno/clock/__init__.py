@@ -1,6 +1,6 @@
 """The virtual clock: an event loop whose time is virtual, and the picture of who waits for whom.
 
-Importing this imports nothing: each name is looked up in its module when it is first used.
+Importing this imports none of its modules: each name is looked up in its module when it is first used.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Exploration: one scenario, run in many schedules that asyncio allows, with cancellations and with faults.
 
-Importing this imports nothing: each name is looked up in its module when it is first used.
+Importing this imports none of its modules: each name is looked up in its module when it is first used.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import asyncio.futures
 import asyncio.tasks
 import socket
 from asyncio import events
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -26,7 +26,6 @@ __all__ = [
     "is_step_of",
     "listening_socket",
     "must_cancel",
-    "open_connections",
     "outside_running_loop",
     "reading_future",
 ]
@@ -153,16 +152,6 @@ def has_default_executor(loop: asyncio.AbstractEventLoop) -> bool:
         loop: the loop.
     """
     return getattr(loop, "_default_executor", True) is not None
-
-
-def open_connections(loop: asyncio.AbstractEventLoop) -> list[asyncio.Transport]:
-    """Return the connections of a loop that nobody has closed (`BaseSelectorEventLoop._transports`, 3.11 to 3.15).
-
-    Args:
-        loop: the loop.
-    """
-    transports: Mapping[int, asyncio.Transport] = getattr(loop, "_transports", {})
-    return [transport for transport in list(transports.values()) if not transport.is_closing()]
 
 
 @contextmanager

@@ -14,13 +14,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from pytest_uno.explore.asyncio_internals import (
-    has_default_executor,
-    has_generators,
-    open_connections,
-)
+from pytest_uno.explore.asyncio_internals import has_default_executor, has_generators
 from pytest_uno.explore.schedule_loop import ScheduleLoop
-from pytest_uno.leaks.asyncio_internals import forget_pending
+from pytest_uno.leaks.asyncio_internals import forget_pending, open_connections
 
 __all__ = ["CLEAN_UP_ROUNDS", "end_tasks"]
 

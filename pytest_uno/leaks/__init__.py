@@ -1,6 +1,6 @@
 """Leak detectors, and what a test sees of them.
 
-Importing this imports nothing: each name is looked up in its module when it is first used.
+Importing this imports none of its modules: each name is looked up in its module when it is first used.
 """
 
 from __future__ import annotations

@@ -36,6 +36,7 @@ __all__ = [
     "is_open_generator",
     "is_same_policy",
     "loop_of_transport",
+    "open_connections",
     "put_policy_back",
     "reader_and_writer",
     "selector_of",
@@ -166,20 +167,32 @@ def signal_handle(loop: asyncio.AbstractEventLoop, signum: int) -> asyncio.Handl
     return handlers.get(signum)
 
 
+def open_connections(loop: asyncio.AbstractEventLoop) -> list[asyncio.Transport | asyncio.DatagramTransport]:
+    """Return the connections of a loop that nobody has closed.
+
+    `BaseSelectorEventLoop._transports` (3.11 to 3.15) is by descriptor; other loops show none.
+
+    Args:
+        loop: any loop.
+    """
+    transports: Mapping[int, asyncio.Transport | asyncio.DatagramTransport] = (
+        getattr(loop, "_transports", None) or {}
+    )
+    return [transport for transport in list(transports.values()) if not transport.is_closing()]
+
+
 def has_open_transport(loop: asyncio.AbstractEventLoop, protocol: object) -> bool:
     """Say whether a protocol has a connection that nobody has closed.
 
-    `BaseSelectorEventLoop._transports` (3.11 to 3.15) is by descriptor; other loops show none. With TLS,
-    `SSLProtocol._app_protocol` (3.11 to 3.15) is the user's.
+    With TLS, `SSLProtocol._app_protocol` (3.11 to 3.15) is the user's.
 
     Args:
         loop: any loop.
         protocol: the protocol.
     """
-    transports: Mapping[int, Any] = getattr(loop, "_transports", None) or {}
-    for transport in list(transports.values()):
+    for transport in open_connections(loop):
         direct = transport.get_protocol()
-        if protocol in (direct, getattr(direct, "_app_protocol", None)) and not transport.is_closing():
+        if protocol in (direct, getattr(direct, "_app_protocol", None)):
             return True
     return False
 

@@ -16,6 +16,7 @@ from pytest_uno.leaks.asyncio_internals import (
     forget_exception,
     forget_pending,
     has_open_transport,
+    open_connections,
     shorten_traceback,
     task_context,
     warning_sink,
@@ -106,7 +107,9 @@ def test_a_loop_knows_whose_transports_are_open() -> None:
         )
         assert has_open_transport(loop, protocol)
         assert not has_open_transport(loop, asyncio.DatagramProtocol())
+        assert list(open_connections(loop)) == [transport]
         transport.close()
+        assert open_connections(loop) == []
         assert not has_open_transport(loop, protocol)
 
     asyncio.run(main())
