@@ -44,10 +44,15 @@ class Completions:
     def add(self, operation: Operation) -> None:
         """Note an operation that has begun."""
         pending = self.pending
-        if pending and operation < pending[-1]:
-            insort(pending, operation)
-        else:
-            pending.append(operation)
+        if pending:
+            last = pending[-1]
+            # Written out, `operation < last`: a call for each that begins.
+            if operation.when < last.when or (
+                operation.when == last.when and operation.sequence < last.sequence
+            ):
+                insort(pending, operation)
+                return
+        pending.append(operation)
 
     def prune(self, forget: Callable[[Operation], object]) -> int:
         """Drop what was cancelled, and a `sleep(0)` whose task was.
@@ -61,7 +66,8 @@ class Completions:
         cancelled: list[Operation] = []
         in_ready = 0
         for one in self.pending:
-            if _is_cancelled(one):
+            handle = one.handle
+            if (handle is not None and handle.cancelled()) or (one.kind is YIELD and must_cancel(one.task)):
                 cancelled.append(one)
             elif one.is_in_ready:
                 in_ready += 1
@@ -117,8 +123,3 @@ class Completions:
             if source is not None:
                 sources.add(source)
         return heads
-
-
-def _is_cancelled(one: Operation) -> bool:
-    handle = one.handle
-    return handle is not None and (handle.cancelled() or (one.kind is YIELD and must_cancel(one.task)))

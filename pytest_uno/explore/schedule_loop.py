@@ -102,10 +102,10 @@ class ScheduleLoop(IntakeLoop):
         if self.is_exploring:
             self._brought.clear()
             selector = self._virtual_selector
-            if not self._ready and selector.may_have_events():
-                self._process_events(
-                    selector.wait(0)
-                )  # what is on offer must be known before there is a choice
+            # What is on offer must be known before there is a choice.
+            is_looked_at = not self._ready and selector.may_have_events()
+            if is_looked_at and (events := selector.wait(0)):
+                self._process_events(events)
             self._replies.wait(self._look)
             self._replies.order(self._pending)
             if jobs.in_flight:
@@ -115,6 +115,8 @@ class ScheduleLoop(IntakeLoop):
                     self._take(letter)
             if self._pending:
                 self._offer()
+            if is_looked_at and self._ready:
+                selector.leave_out_look()  # nothing has run since
             self.rounds += 1
             if self.rounds > self.round_limit:
                 self.rounds = 0
