@@ -17,6 +17,7 @@ from typing import Any, cast
 
 __all__ = [
     "active_threads",
+    "below_tls",
     "callback_entries",
     "callbacks_of",
     "cell_value",
@@ -31,7 +32,7 @@ __all__ = [
     "queue_waiters",
     "results_queue",
     "shielded",
-    "socket_transport",
+    "transport_of",
     "waiter_of",
 ]
 
@@ -168,15 +169,23 @@ def results_queue(iterator: object) -> asyncio.Queue[Any] | None:
     return cast("asyncio.Queue[Any] | None", getattr(iterator, "_done", None))
 
 
-def socket_transport(reader: asyncio.StreamReader) -> object:
-    """Return the transport that reads a stream's socket, below TLS if there is any.
-
-    `StreamReader._transport`, `_SSLProtocolTransport._ssl_protocol` and `SSLProtocol._transport` (3.11 to 3.15).
+def transport_of(reader: asyncio.StreamReader) -> object:
+    """Return the transport that a stream reads from (`StreamReader._transport`, 3.11 to 3.15); None without one.
 
     Args:
         reader: the stream's reader.
     """
-    transport: object = getattr(reader, "_transport", None)
+    return cast("Any", reader)._transport
+
+
+def below_tls(transport: object) -> object:
+    """Return the transport that reads the socket, below TLS if there is any; what has no TLS is returned as it is.
+
+    `_SSLProtocolTransport._ssl_protocol` and `SSLProtocol._transport` (3.11 to 3.15).
+
+    Args:
+        transport: of a stream.
+    """
     while (tls := getattr(transport, "_ssl_protocol", None)) is not None:
         transport = getattr(tls, "_transport", None)
     return transport

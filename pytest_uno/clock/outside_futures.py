@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
-from pytest_uno.clock.asyncio_internals import callbacks_of, socket_transport
+from pytest_uno.clock.asyncio_internals import below_tls, callbacks_of, transport_of
 from pytest_uno.clock.connections import Connections, SocketCounter, VirtualSocketTransport
 from pytest_uno.clock.future_kinds import BARE, LISTENING, NETWORK, WORK
 from pytest_uno.clock.reasons import Reason
@@ -27,28 +27,33 @@ _FIRST_SWEEP = 64
 class _Noted:
     """A future that was noted when it was made."""
 
-    __slots__ = ("code", "future", "is_from_thread", "kind", "since", "source", "traffic")
+    __slots__ = ("code", "future", "is_from_thread", "kind", "origin", "since", "traffic")
 
     def __init__(self, future: asyncio.Future[Any], kind: int, frame: types.FrameType, traffic: int) -> None:
         self.future = weakref.ref(future)
         self.kind = kind
-        self.code = frame.f_code
+        self.code = code = frame.f_code
         self.traffic = traffic
         self.since: float | None = None
-        name = frame.f_code.co_name
+        name = code.co_name
         self.is_from_thread = name == "wrap_future"
-        self.source: object = None
+        self.origin: object = None
         # asyncio's own frames: StreamReader._wait_for_data, and the loop's sock_* methods.
         if kind == LISTENING and name == "_wait_for_data":
-            self.source = socket_transport(frame.f_locals["self"])
+            self.origin = transport_of(frame.f_locals["self"])
         elif kind in (LISTENING, WORK) and name.startswith("sock_"):
-            self.source = frame.f_locals.get("sock")
+            self.origin = frame.f_locals.get("sock")
 
     def begin(self, now: float) -> float:
         """Return the moment at which it first counted."""
         if self.since is None:
             self.since = now
         return self.since
+
+    @property
+    def source(self) -> object:
+        """The transport or socket that brings what it waits for; None when it is not known."""
+        return below_tls(self.origin)
 
     @property
     def label(self) -> str:
@@ -81,8 +86,8 @@ class OutsideFutures:
         bare = kind in (BARE, NETWORK)
         noted = self._bare if bare else self._outside
         noted.append(new := _Noted(future, kind, frame, self._connections.traffic[0]))
-        if isinstance(new.source, socket.socket):
-            self._connections.note_socket(new.source)
+        if isinstance(new.origin, socket.socket):
+            self._connections.note_socket(new.origin)
         if len(noted) > self._sweep_at[bare]:
             _sweep(noted)
             self._sweep_at[bare] = _FIRST_SWEEP + 2 * len(noted)

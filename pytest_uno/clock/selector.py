@@ -44,15 +44,12 @@ class VirtualSelector(selectors.BaseSelector):
         self._descriptors: Mapping[Any, Any] = real.get_map() if keys is None else keys
         self._busy = 0
         self._has_news = False
-        self._leaves_out_look = False
+        self.leaves_out_look = False
+        """The next `select` of a busy loop asks no descriptor: its owner has just done so."""
 
     def may_have_events(self) -> bool:
         """Say whether a look at the descriptors can bring anything: there are others than the wake-up socket."""
         return len(self._descriptors) > 1 or bool(self.signal_handlers)
-
-    def leave_out_look(self) -> None:
-        """Ask no descriptor in the next `select` of a busy loop: its owner has just done so."""
-        self._leaves_out_look = True
 
     def descriptors(self) -> list[Any]:
         """Return the descriptors that are watched."""
@@ -94,8 +91,8 @@ class VirtualSelector(selectors.BaseSelector):
             self._busy += 1
             if not self._busy % _CHECK_BUSY_EVERY:
                 self.when_busy(self._busy == _CHECK_BUSY_EVERY)
-            if self._leaves_out_look:
-                self._leaves_out_look = False
+            if self.leaves_out_look:
+                self.leaves_out_look = False
                 return []
             # The wake-up socket alone need not be asked: what it announces stands among the ready callbacks.
             if len(self._descriptors) <= 1 and not self.signal_handlers:

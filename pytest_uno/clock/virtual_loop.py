@@ -47,7 +47,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, Unpack, cast
 from pytest_uno.clock.budgets import Budgets
 from pytest_uno.clock.decision import Decision
 from pytest_uno.clock.failure import RunFailure
-from pytest_uno.clock.future_kinds import DURABLE, KINDS, kind_of
+from pytest_uno.clock.future_kinds import KINDS, kind_of
 from pytest_uno.clock.outside_work import OutsideWork
 from pytest_uno.clock.selector import VirtualSelector
 from pytest_uno.clock.timers import COARSE, NANOSECOND, Timer, moment_after, resolution_at
@@ -254,7 +254,8 @@ class VirtualEventLoop(TransportLoop):
         """Return a new future, and note it if something outside the loop is going to finish it."""
         future: asyncio.Future[Any] = _Future(loop=self)
         maker = _getframe(1)
-        if _kind_by_file(maker.f_code.co_filename) != DURABLE and (kind := kind_of(maker)) != DURABLE:
+        found = _kind_by_file(maker.f_code.co_filename)
+        if (found or found is None) and (kind := kind_of(maker)):  # `DURABLE` is 0; comparing costs more
             self._note_future(future, kind, maker)
         return future
 

@@ -108,17 +108,17 @@ class Completions:
     def _heads(self, until: float) -> list[Operation]:
         self.has_hidden = False
         heads: list[Operation] = []
-        tasks: set[Any] = set()
+        tasks: set[int] = set()  # by identity: their hash is a function of their own
         sources: set[Any] = set()
         for one in self.pending:
             if one.when > until:
                 break
-            task, source = one.task, one.source
+            task, source = id(one.task), one.source
             if task not in tasks and source not in sources:
                 heads.append(one)
             else:
                 self.has_hidden = True
-            if task is not None:
+            if one.task is not None:
                 tasks.add(task)
             if source is not None:
                 sources.add(source)

@@ -21,6 +21,7 @@ from asyncio import Handle
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from math import inf
+from selectors import EVENT_READ, EVENT_WRITE
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, Unpack, cast
 
 from pytest_uno.clock.budgets import Budgets
@@ -199,9 +200,11 @@ class IntakeLoop(VirtualEventLoop):
 
     def _note_future(self, future: asyncio.Future[Any], kind: int, maker: types.FrameType) -> None:
         super()._note_future(future, kind, maker)
-        if self.is_exploring and maker.f_code.co_name == "sock_connect":
+        if kind != WORK or not self.is_exploring:
+            return
+        if maker.f_code.co_name == "sock_connect":
             self._replies.note(future)
-        if kind == WORK and self.is_exploring and (submission := submission_of(maker)) is not None:
+        if (submission := submission_of(maker)) is not None:
             self._jobs.wait(IN_TURN)
             task = _current_task()
             self._jobs.in_flight[id(future)] = Job(future, task, submission, self._next_place())
@@ -226,21 +229,24 @@ class IntakeLoop(VirtualEventLoop):
                     return True
         return False
 
-    def _add_callback(self, handle: Handle) -> None:
+    def _add_callback(self, handle: Any) -> None:
         """Take what the selector reports (`BaseSelectorEventLoop._process_events`)."""
-        callback = cast("Any", handle)._callback
-        if not self.is_exploring or callback == self._read_from_self:
+        callback = handle._callback
+        name: str = getattr(callback, "__name__", "")
+        if not self.is_exploring or (name == "_read_from_self" and callback == self._read_from_self):
             self._ready.append(handle)
-        elif not (id(handle) in self._readiness or id(handle) in self._brought):  # reported until it is read
-            owner: object = getattr(callback, "__self__", None)
-            waits: Any = owner if owner is not self else next(iter(cast("Any", handle)._args), None)
-            if isinstance(waits, asyncio.Future) and waits.done():
-                return  # nobody waits any more; asyncio stops to watch the socket in the next round
-            source = handle if owner is None or owner is self else owner
-            name: str = getattr(callback, "__name__", "")
-            one = self._begin(IO, handle, (name, id(source)), None, _SOCKET_CALLBACKS.get(name, "socket"))
-            self._readiness[id(handle)] = one
-            self._answer(one, cast("object", waits))
+            return
+        key = id(handle)
+        if key in self._readiness or key in self._brought:
+            return  # reported until it is read
+        owner: object = getattr(callback, "__self__", None)
+        waits: Any = owner if owner is not self else next(iter(handle._args), None)
+        if isinstance(waits, asyncio.Future) and waits.done():
+            return  # nobody waits any more; asyncio stops to watch the socket in the next round
+        source = handle if owner is None or owner is self else owner
+        one = self._begin(IO, handle, (name, id(source)), None, _SOCKET_CALLBACKS.get(name, "socket"))
+        self._readiness[key] = one
+        self._answer(one, waits)
 
     def _next_place(self) -> int:
         self._timers_made += 1  # one order for everything that is due at the same moment
@@ -276,9 +282,9 @@ class IntakeLoop(VirtualEventLoop):
 
     def _answer(self, one: Operation, waits: object) -> None:
         """Tell the clock that what has come for somebody does not hold it, however long it is kept back."""
-        if isinstance(waits, asyncio.Future | asyncio.Transport):
-            one.answers = cast("object", waits)
-            self.outside.answered.add(one.answers)
+        if isinstance(waits, _ANSWERED):
+            one.answers = waits
+            self.outside.answered.add(waits)
 
     def _wait_for_news(self, seconds: float | None) -> Events:
         """Wait for the descriptors, except those of which is known that they have something."""
@@ -296,8 +302,8 @@ class IntakeLoop(VirtualEventLoop):
     def _is_news(self, key: selectors.SelectorKey, mask: int) -> bool:
         reader, writer = key.data
         readiness = self._readiness
-        return (bool(mask & selectors.EVENT_READ) and id(reader) not in readiness) or (
-            bool(mask & selectors.EVENT_WRITE) and id(writer) not in readiness
+        return (bool(mask & EVENT_READ) and id(reader) not in readiness) or (
+            bool(mask & EVENT_WRITE) and id(writer) not in readiness
         )
 
     def close(self) -> None:
@@ -317,5 +323,7 @@ def _run_after(moment: threading.Lock, func: Callable[[Unpack[Ts]], T], *args: *
         pass
     return func(*args)
 
+
+_ANSWERED: tuple[type[object], ...] = (asyncio.Future, asyncio.Transport)
 
 _SOCKET_CALLBACKS = {"_accept_connection": "a connection", "_write_ready": "room to write"}

@@ -116,7 +116,7 @@ class ScheduleLoop(IntakeLoop):
             if self._pending:
                 self._offer()
             if is_looked_at and self._ready:
-                selector.leave_out_look()  # nothing has run since
+                selector.leaves_out_look = True  # nothing has run since
             self.rounds += 1
             if self.rounds > self.round_limit:
                 self.rounds = 0
@@ -139,6 +139,9 @@ class ScheduleLoop(IntakeLoop):
         completions, pending, ready = self._completions, self._pending, self._ready
         undecided = completions.prune(self._forget)
         now = self.time()
+        if len(pending) == 1 and not ready and pending[0].when <= now and not self._settings.timeouts:
+            self._bring(pending.pop())  # most rounds of programs with sockets: there is no choice
+            return
         due = completions.due(now)
         while pending:
             if len(ready) > undecided:
@@ -261,6 +264,8 @@ class ScheduleLoop(IntakeLoop):
 
     def _later(self, now: float) -> list[Operation]:
         """Return what may come at a later moment, without that a timer fires before it."""
+        if self._pending[-1].when <= now:
+            return []
         horizon = self._horizon()
         options = self._completions.later(now, horizon)
         if options and options[-1].when == horizon and options[0].when < horizon:

@@ -98,16 +98,16 @@ async def test_condition_lock() -> None:
 
 
 @pytest.mark.asyncio
-async def test_socket_transport() -> None:
+async def test_the_transport_of_a_stream() -> None:
     reader = asyncio.StreamReader()
-    assert internals.socket_transport(reader) is None
+    assert internals.transport_of(reader) is None
     below = asyncio.Transport()
     reader.set_transport(below)
-    assert internals.socket_transport(reader) is below
+    assert internals.transport_of(reader) is below
+    assert internals.below_tls(below) is below
     # The shape of TLS; test_streams.py has the real thing.
-    other: Any = asyncio.StreamReader()
-    other._transport = types.SimpleNamespace(_ssl_protocol=types.SimpleNamespace(_transport=below))
-    assert internals.socket_transport(other) is below
+    above: Any = types.SimpleNamespace(_ssl_protocol=types.SimpleNamespace(_transport=below))
+    assert internals.below_tls(above) is below
 
 
 def test_creation_site() -> None:

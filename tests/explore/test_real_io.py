@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import selectors
 import threading
 from collections.abc import Generator
+from typing import Any
 
 import pytest
 
 from pytest_uno.explore import explore, replay
 from pytest_uno.explore.run import run_schedule
+from pytest_uno.explore.settings import Settings
+from pytest_uno.explore.strategies.holds import Holds
 from pytest_uno.explore.tokens import parse_token
 from pytest_uno.explore.trace import Tracer
 from tests.explore.programs.outside_bugs import OUTSIDE
@@ -37,6 +41,25 @@ def test_bug_is_found(pair: Pair, seed: int) -> None:
 def test_fixed_twin_passes(pair: Pair) -> None:
     report = explore(pair.fixed, schedules=LONG // 10 if pair in SESSIONS else LONG // 2)
     assert report.failure is None, report.explanation
+
+
+@pytest.mark.parametrize("pair", SOCKETS, ids=lambda pair: pair.name)
+@pytest.mark.parametrize("holds", [(), (3,)], ids=["stock", "hold"])
+def test_a_round_looks_at_the_descriptors_once(
+    pair: Pair, holds: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = 0
+
+    class Counting(selectors.DefaultSelector):
+        def select(self, timeout: float | None = None) -> Any:
+            nonlocal looks
+            looks += 1
+            return super().select(timeout)
+
+    monkeypatch.setattr(selectors, "DefaultSelector", Counting)
+    outcome = run_schedule(pair.fixed, Holds(holds), Settings())
+    assert outcome.error is None
+    assert 0 < looks <= outcome.rounds
 
 
 @pytest.fixture

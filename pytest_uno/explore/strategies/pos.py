@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import random
 from collections.abc import Sequence
 
@@ -10,9 +9,6 @@ from pytest_uno.explore.operations import Operation
 from pytest_uno.explore.strategies.base import Strategy
 
 __all__ = ["PartialOrderSampling"]
-
-
-_priority = operator.attrgetter("priority")
 
 
 class PartialOrderSampling(Strategy):
@@ -29,8 +25,11 @@ class PartialOrderSampling(Strategy):
 
     def choose(self, options: Sequence[Operation]) -> int:
         """Return the index of what comes next."""
-        draw = self._random.random
-        for one in options:
-            if one.priority < 0 or one.handle is None:
-                one.priority = draw()
-        return options.index(max(options, key=_priority))
+        best, highest = 0, -1.0
+        for index, one in enumerate(options):
+            priority = one.priority
+            if priority < 0 or one.handle is None:
+                priority = one.priority = self._random.random()
+            if priority > highest:
+                best, highest = index, priority
+        return best
