@@ -246,7 +246,7 @@ class IntakeLoop(VirtualEventLoop):
         source = handle if owner is None or owner is self else owner
         one = self._begin(IO, handle, (name, id(source)), None, _SOCKET_CALLBACKS.get(name, "socket"))
         self._readiness[key] = one
-        self._answer(one, waits)
+        self._answer(one, cast("object", waits))
 
     def _next_place(self) -> int:
         self._timers_made += 1  # one order for everything that is due at the same moment
