@@ -256,8 +256,7 @@ class IntakeLoop(VirtualEventLoop):
         self, kind: str, handle: Handle, source: object, task: asyncio.Task[Any] | None, what: str
     ) -> Operation:
         now = self.time()
-        self._timers_made = place = self._timers_made + 1  # `_next_place`
-        one = Operation(kind, now, now + self._lateness, place, source, handle, task, what)
+        one = Operation(kind, now, now + self._lateness, self._next_place(), source, handle, task, what)
         self._completions.add(one)
         return one
 

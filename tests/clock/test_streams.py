@@ -275,6 +275,8 @@ def test_tls(tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
             for _ in range(100):
                 await asyncio.sleep(1)
             assert running_clock().held == before
+            # Both ends are in this loop, which shows below TLS only.
+            assert not any("_wait_for_data" in label for label in running_clock().held_by)
 
     run_virtual(main, budgets=PATIENT)
 

@@ -188,3 +188,39 @@ def test_a_loop_is_freed_at_once() -> None:
     finally:
         gc.enable()
     assert len(loops) == 10
+
+
+def test_a_sleep_beyond_a_timer_may_be_late_for_what_the_timer_begins() -> None:
+    """It is the only completion under way until then, and its moment has not come."""
+    ended: list[str] = []
+
+    async def end(name: str, after: float) -> None:
+        await asyncio.sleep(after)
+        ended.append(name)
+
+    async def program() -> None:
+        ended.clear()
+        begun: asyncio.Future[asyncio.Task[None]] = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_later(
+            5, lambda: begun.set_result(asyncio.create_task(end("second", 6)))
+        )
+        await end("first", 10)
+        await (await begun)
+        assert ended == ["first", "second"]
+
+    report = explore(program, schedules=40)
+    assert report.failure is not None
+    assert report.delay_class == "sleep"
+
+
+def test_a_lone_reply_may_be_later_than_its_time_out() -> None:
+    async def program() -> None:
+        try:
+            async with asyncio.timeout(1):
+                await asyncio.to_thread(int)
+        except TimeoutError:
+            raise AssertionError("the reply was late") from None
+
+    assert explore(program, schedules=10).failure is None
+    report = explore(program, schedules=10, timeouts=True)
+    assert "the reply was late" in str(report.failure)
