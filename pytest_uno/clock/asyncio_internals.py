@@ -178,6 +178,19 @@ def transport_of(reader: asyncio.StreamReader) -> object:
     return cast("Any", reader)._transport
 
 
+WAIT_FOR_DATA: types.CodeType = cast("Any", asyncio.StreamReader)._wait_for_data.__code__
+"""The code in which a stream's reader waits for data (`StreamReader._wait_for_data`, 3.11 to 3.15)."""
+
+
+def data_waiter_of(reader: asyncio.StreamReader) -> asyncio.Future[Any] | None:
+    """Return what a stream's reader waits for (`StreamReader._waiter`, 3.11 to 3.15); None when it does not.
+
+    Args:
+        reader: the stream's reader.
+    """
+    return cast("asyncio.Future[Any] | None", getattr(reader, "_waiter", None))
+
+
 def below_tls(transport: object) -> object:
     """Return the transport that reads the socket, below TLS if there is any; what has no TLS is returned as it is.
 

@@ -8,13 +8,14 @@ piece that came.
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import socket
 import struct
 import weakref
 from asyncio import selector_events
 from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pytest_uno.clock.real_time import monotonic
 from pytest_uno.clock.reasons import Reason
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["Connections", "SocketCounter", "VirtualSocketTransport"]
 
 _Address = tuple[Any, Any]
+
+_MOST_FRESH = 64
+"""Transports that are made before those are sorted out that are gone already."""
 
 
 class SocketCounter:
@@ -41,6 +45,7 @@ class SocketCounter:
         exchange_began: the number of what was received last before the request that is or was answered.
     """
 
+    # Not in a dictionary: of a class with `__getattr__`, CPython looks such attributes up three times as slowly.
     __slots__ = (
         *(
             "exchange_began",
@@ -71,10 +76,10 @@ class SocketCounter:
         self.sent += size
         if not self.expects_reply:
             self.exchange_began = self.last_traffic
-        self.expects_reply = True
+            self.expects_reply = True
         self.sent_at = None
-        self._traffic[0] += 1
-        self.last_traffic = self._traffic[0]
+        traffic = self._traffic
+        self.last_traffic = traffic[0] = traffic[0] + 1
         return size
 
     def _count_received(self, size: int) -> None:
@@ -84,8 +89,17 @@ class SocketCounter:
             self.latency = max(self.latency, monotonic() - self.sent_at)
             self.sent_at = None
         self.received_at = None
-        self._traffic[0] += 1
-        self.last_traffic = self._traffic[0]
+        traffic = self._traffic
+        self.last_traffic = traffic[0] = traffic[0] + 1
+
+    @property
+    def is_within_process(self) -> bool:
+        """It is a unix socket, and its other end is in this process."""
+        return self._socket.family == getattr(socket, "AF_UNIX", None) and _has_peer_in_process(self._socket)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
 
     def send(self, data: Any, *flags: int) -> int:
         """Send and count, see `socket.send`."""
@@ -113,10 +127,10 @@ class VirtualSocketTransport(selector_events._SelectorSocketTransport):  # type:
 
     Attributes:
         counter: the count.
-        is_within_process: a unix socket whose other end is in this process.
-        address: the two ends of a TCP connection, ours first; None for others.
+        is_lost: it has no connection any more.
     """
 
+    is_lost = False
     _buffer: Any
     _closing: bool
     _paused: bool
@@ -133,14 +147,18 @@ class VirtualSocketTransport(selector_events._SelectorSocketTransport):  # type:
     ) -> None:
         super().__init__(loop, sock, *args, **options)  # pyright: ignore[reportUnknownMemberType]
         self._sock = self.counter = SocketCounter(sock, connections.traffic)
-        self.is_within_process = False
-        self.address: _Address | None = None
-        if sock.family == getattr(socket, "AF_UNIX", None):
-            self.is_within_process = _has_peer_in_process(sock)
-        else:
-            self.address = _ends(sock)
         self._connections = connections
         connections.add(self)
+
+    @functools.cached_property
+    def is_within_process(self) -> bool:
+        """A unix socket whose other end is in this process."""
+        return self.counter.is_within_process
+
+    @functools.cached_property
+    def address(self) -> _Address | None:
+        """The two ends of a TCP connection, ours first; None for others."""
+        return _address_of(cast("asyncio.Transport", self))
 
     @property
     def descriptor(self) -> int:
@@ -158,8 +176,14 @@ class VirtualSocketTransport(selector_events._SelectorSocketTransport):  # type:
         return not (self._paused or self._closing)
 
     def _call_connection_lost(self, exc: BaseException | None) -> None:
+        self.is_lost = True
         self._connections.discard(self)  # first: the protocol's `connection_lost` may fail
         super()._call_connection_lost(exc)  # pyright: ignore[reportUnknownMemberType]
+
+
+def _address_of(transport: asyncio.Transport) -> _Address | None:
+    ends: list[Any] = [transport.get_extra_info(end) for end in ("sockname", "peername")]
+    return (ends[0][:2], ends[1][:2]) if all(type(end) is tuple for end in ends) else None
 
 
 def _ends(sock: socket.socket) -> _Address | None:
@@ -201,6 +225,8 @@ class Connections:
         self.traffic = [0]
         self.last_outside_traffic = 0
         self.expects_reply = False
+        # Most connections of a test come and go without that the clock has to ask for them.
+        self._fresh: list[weakref.ref[VirtualSocketTransport]] = []
         self._open: weakref.WeakSet[VirtualSocketTransport] = weakref.WeakSet()
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._by_address: weakref.WeakValueDictionary[_Address, VirtualSocketTransport] = (
@@ -208,28 +234,43 @@ class Connections:
         )
 
     def __bool__(self) -> bool:
-        return bool(self._open)
+        return bool(self._fresh or self._open)
 
     def add(self, transport: VirtualSocketTransport) -> None:
         """Take in a new transport."""
-        self._open.add(transport)
-        if transport.address is not None:
-            self._by_address[transport.address] = transport
+        self._fresh.append(weakref.ref(transport))
+        if len(self._fresh) > _MOST_FRESH:
+            self._open_ones()
 
     def discard(self, transport: VirtualSocketTransport) -> None:
         """Drop a transport that lost its connection."""
-        self._open.discard(transport)
+        if transport in self._open:
+            self._open.discard(transport)
+
+    def _open_ones(self) -> list[VirtualSocketTransport]:
+        """Return the transports that have a connection, having sorted in what was made since the last look."""
+        for ref in self._fresh:
+            transport = ref()
+            if transport is not None:
+                if not transport.is_lost:
+                    self._open.add(transport)
+                if transport.address is not None:
+                    self._by_address[transport.address] = transport
+        self._fresh.clear()
+        return list(self._open)
 
     def partner(self, transport: VirtualSocketTransport) -> VirtualSocketTransport | None:
         """Return the transport at the other end, if it belongs to this loop, too."""
         if transport.address is None:
             return None
+        if self._fresh:
+            self._open_ones()
         mine, its = transport.address
         return self._by_address.get((its, mine))
 
     def inner_descriptors(self) -> set[int]:
         """Return the descriptors of connections with both ends in this process."""
-        return {t.descriptor for t in list(self._open) if t.is_within_process or self.partner(t) is not None}
+        return {t.descriptor for t in self._open_ones() if t.is_within_process or self.partner(t) is not None}
 
     def note_socket(self, sock: socket.socket) -> None:
         """Note a plain socket that is used with the loop's `sock_*` methods."""
@@ -247,6 +288,7 @@ class Connections:
         if ends is None:
             return False
         mine, its = ends
+        self._open_ones()
         # A socket with the other end's address is the other end itself, or listens for it.
         return (its, mine) in self._by_address or any(
             _name(other) == its for other in list(self._sockets) if other is not sock
@@ -258,7 +300,7 @@ class Connections:
         self.exchanges: list[SocketCounter] = []
         unix_in_flight = 0
         unix_since = 0.0
-        for transport in list(self._open):
+        for transport in self._open_ones():
             counter = transport.counter
             if transport in self._answered:
                 continue

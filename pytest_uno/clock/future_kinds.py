@@ -26,6 +26,7 @@ __all__ = [
     "KINDS",
     "LISTENING",
     "NETWORK",
+    "READING",
     "WORK",
     "kind_of",
     "register_external_package",
@@ -48,6 +49,9 @@ NETWORK = 4
 
 It counts while a reply is expected from outside, and is a plain future otherwise: both ends may be in this loop.
 """
+
+READING = 5
+"""A stream's reader waits for data: it is known by the reader, see `OutsideFutures.note_reader`."""
 
 _EXTERNAL_PACKAGES = {
     *(
@@ -96,7 +100,7 @@ KINDS: dict[str, _Kind] = {
         ),
     },
     _file(asyncio.base_subprocess): {None: LISTENING},
-    _file(asyncio.streams): {None: DURABLE, "_wait_for_data": LISTENING},
+    _file(asyncio.streams): {None: DURABLE, "_wait_for_data": READING},
 }
 """The kind of a future by the file of its maker, and where that is not enough by the maker's function."""
 

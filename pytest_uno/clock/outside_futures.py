@@ -10,7 +10,13 @@ import weakref
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
-from pytest_uno.clock.asyncio_internals import below_tls, callbacks_of, transport_of
+from pytest_uno.clock.asyncio_internals import (
+    WAIT_FOR_DATA,
+    below_tls,
+    callbacks_of,
+    data_waiter_of,
+    transport_of,
+)
 from pytest_uno.clock.connections import Connections, SocketCounter, VirtualSocketTransport
 from pytest_uno.clock.future_kinds import BARE, LISTENING, NETWORK, WORK
 from pytest_uno.clock.reasons import Reason
@@ -29,20 +35,16 @@ class _Noted:
 
     __slots__ = ("code", "future", "is_from_thread", "kind", "origin", "since", "traffic")
 
-    def __init__(self, future: asyncio.Future[Any], kind: int, frame: types.FrameType, traffic: int) -> None:
+    def __init__(
+        self, future: asyncio.Future[Any], kind: int, code: types.CodeType, origin: object, traffic: int = 0
+    ) -> None:
         self.future = weakref.ref(future)
         self.kind = kind
-        self.code = code = frame.f_code
+        self.code = code
+        self.origin = origin
         self.traffic = traffic
         self.since: float | None = None
-        name = code.co_name
-        self.is_from_thread = name == "wrap_future"
-        self.origin: object = None
-        # asyncio's own frames: StreamReader._wait_for_data, and the loop's sock_* methods.
-        if kind == LISTENING and name == "_wait_for_data":
-            self.origin = transport_of(frame.f_locals["self"])
-        elif kind in (LISTENING, WORK) and name.startswith("sock_"):
-            self.origin = frame.f_locals.get("sock")
+        self.is_from_thread = code.co_name == "wrap_future"
 
     def begin(self, now: float) -> float:
         """Return the moment at which it first counted."""
@@ -75,19 +77,31 @@ class OutsideFutures:
         self._connections = connections
         self._background = background
         self._outside: list[_Noted] = []
+        self._readers: weakref.WeakKeyDictionary[asyncio.StreamReader, _Noted | None] = (
+            weakref.WeakKeyDictionary()
+        )
         self._bare: list[_Noted] = []
         self._sweep_at = {False: _FIRST_SWEEP, True: _FIRST_SWEEP}
 
     def __bool__(self) -> bool:
-        return bool(self._outside)
+        return bool(self._outside or self._readers)
+
+    def note_reader(self, reader: asyncio.StreamReader) -> None:
+        """Note that a stream's reader is about to wait for data: what it waits for is looked up when the clock asks."""
+        self._readers[reader] = None
 
     def note(self, future: asyncio.Future[Any], kind: int, frame: types.FrameType) -> None:
         """Note a future that was just made by code in `frame`."""
         bare = kind in (BARE, NETWORK)
         noted = self._bare if bare else self._outside
-        noted.append(new := _Noted(future, kind, frame, self._connections.traffic[0]))
-        if isinstance(new.origin, socket.socket):
-            self._connections.note_socket(new.origin)
+        code = frame.f_code
+        origin: object = None
+        # asyncio's own frames: the loop's sock_* methods.
+        if kind in (LISTENING, WORK) and code.co_name.startswith("sock_"):
+            origin = frame.f_locals.get("sock")
+            if isinstance(origin, socket.socket):
+                self._connections.note_socket(origin)
+        noted.append(_Noted(future, kind, code, origin, self._connections.traffic[0]))
         if len(noted) > self._sweep_at[bare]:
             _sweep(noted)
             self._sweep_at[bare] = _FIRST_SWEEP + 2 * len(noted)
@@ -105,7 +119,7 @@ class OutsideFutures:
             threads_waiting_for_us: pool threads that wait for this loop; as many executor futures do not hold.
         """
         _sweep(self._outside)
-        for noted in self._outside:
+        for noted in [*self._outside, *self._reading()]:
             if not self._matters(noted):
                 continue
             since = noted.begin(look.now)
@@ -116,6 +130,19 @@ class OutsideFutures:
                 yield Reason(since, look.budgets.patience, True, noted.label)
             else:
                 yield from self._listening(noted, since, look)
+
+    def _reading(self) -> list[_Noted]:
+        """Return the waits of streams for data, and forget the readers that wait no more."""
+        found: list[_Noted] = []
+        for reader, known in list(self._readers.items()):
+            waiter = data_waiter_of(reader)
+            if waiter is None or waiter.done():
+                del self._readers[reader]
+                continue
+            if known is None:
+                known = self._readers[reader] = _Noted(waiter, LISTENING, WAIT_FOR_DATA, transport_of(reader))
+            found.append(known)
+        return found
 
     def _matters(self, noted: _Noted) -> bool:
         """Say whether anybody but background tasks waits; an executor's work goes on without, and may be polled."""

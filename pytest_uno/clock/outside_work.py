@@ -104,6 +104,14 @@ class OutsideWork:
         """The running processes that have a protocol of their own."""
         return Subprocesses()
 
+    def forget(self) -> None:
+        """Let go of everything; the loop is closed."""
+        self.is_noted = False
+        self.answered.clear()
+        self.holds.clear()
+        for source in _SOURCES:
+            self.__dict__.pop(source, None)
+
     def reasons(self, now: float, budgets: Budgets) -> list[Reason]:
         """Ask every source.
 
@@ -130,3 +138,6 @@ class OutsideWork:
                 or self.subprocesses
             )
         return reasons
+
+
+_SOURCES = [name for name, value in vars(OutsideWork).items() if isinstance(value, functools.cached_property)]

@@ -47,7 +47,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, Unpack, cast
 from pytest_uno.clock.budgets import Budgets
 from pytest_uno.clock.decision import Decision
 from pytest_uno.clock.failure import RunFailure
-from pytest_uno.clock.future_kinds import KINDS, kind_of
+from pytest_uno.clock.future_kinds import KINDS, READING, kind_of
 from pytest_uno.clock.outside_work import OutsideWork
 from pytest_uno.clock.selector import VirtualSelector
 from pytest_uno.clock.timers import COARSE, NANOSECOND, Timer, moment_after, resolution_at
@@ -256,7 +256,12 @@ class VirtualEventLoop(TransportLoop):
         maker = _getframe(1)
         found = _kind_by_file(maker.f_code.co_filename)
         if (found or found is None) and (kind := kind_of(maker)):  # `DURABLE` is 0; comparing costs more
-            self._note_future(future, kind, maker)
+            if kind == READING:
+                outside = self.outside
+                outside.futures.note_reader(maker.f_locals["self"])
+                outside.is_noted = True
+            else:
+                self._note_future(future, kind, maker)
         return future
 
     def _note_future(self, future: asyncio.Future[Any], kind: int, maker: types.FrameType) -> None:
@@ -301,8 +306,10 @@ class VirtualEventLoop(TransportLoop):
     def close(self) -> None:
         """Close the loop, see `asyncio.loop.close`."""
         super().close()
-        # No cycles are left, so that the loop is freed at once and not when the collector runs.
+        # No cycles are left, so that the loop is freed at once and not when the collector runs. Where asyncio's own
+        # streams are one, at least what was known of the outside does not wait for the collector with them.
         self._virtual_selector.forget_decision()
+        self.outside.forget()
         if hasattr(self, "_decision"):
             del self._decision
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import heapq
-import selectors
 import socket
 import threading
 import time
@@ -34,6 +33,7 @@ from pytest_uno.explore.jobs import IN_TURN, Job, Jobs, Letter
 from pytest_uno.explore.operations import IO, SLEEP, YIELD, Operation
 from pytest_uno.explore.providers import submission_of
 from pytest_uno.explore.replies import Replies
+from pytest_uno.explore.sources import Sources
 from pytest_uno.explore.steady_tasks import make_task
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ class IntakeLoop(VirtualEventLoop):
     __slots__ = (
         "_brought",
         "_completions",
+        "_is_alone",
         "_jitter",
         "_jobs",
         "_keeps_sleeps",
@@ -79,6 +80,7 @@ class IntakeLoop(VirtualEventLoop):
         "_replies",
         "_select",
         "_settings",
+        "_sources",
         "_tasks_made",
         "is_exploring",
     )
@@ -89,10 +91,12 @@ class IntakeLoop(VirtualEventLoop):
         self._tasks_made = 0
         self._jitter = settings.jitter
         self._completions = Completions()
+        self._sources = Sources()
         self._pending = self._completions.pending
         self._readiness: dict[int, Operation] = {}
         self._brought: set[int] = set()  # readiness that is taken in this round, and reported until then
         self._keeps_sleeps = self._keeps_yields = False
+        self._is_alone = False  # what is reported comes at once: nothing else could come instead
         self._lateness = inf if settings.timeouts else settings.jitter * IO_LATENESS
         super().__init__(budgets=_BUDGETS)
         self._select = self._virtual_selector.wait
@@ -174,16 +178,15 @@ class IntakeLoop(VirtualEventLoop):
         context: contextvars.Context | None = None,
     ) -> Handle:
         """Call back from another thread, see `asyncio.loop.call_soon_threadsafe`."""
-        thread = threading.get_ident()
         about = args[0] if args else None
-        is_inside = thread == self._thread_id
+        is_inside = threading.get_ident() == self._thread_id
         if not self.is_exploring or (is_inside and not self._jobs.is_answer(about)):
             return super().call_soon_threadsafe(callback, *args, context=context)
         self._check_closed()
         if not is_inside:
             self.outside.threads.note_call(callback)
         handle = ThreadHandle(callback, args, self, context)
-        self._jobs.put(handle, about, thread)
+        self._jobs.put(handle, about, threading.get_native_id())
         self._write_to_self()
         return handle
 
@@ -220,7 +223,7 @@ class IntakeLoop(VirtualEventLoop):
     def _serves(self, transport: VirtualSocketTransport) -> bool:
         """Say whether the other end of a connection is a server of this loop."""
         peer: Any = cast("asyncio.BaseTransport", transport).get_extra_info("peername")
-        for key in list(self._virtual_selector.get_map().values()):
+        for key in self._virtual_selector.watched_keys():
             handles: Any = key.data
             server = listening_socket(handles[0]) if handles else None
             if server is not None and isinstance(peer, tuple):
@@ -243,8 +246,11 @@ class IntakeLoop(VirtualEventLoop):
         waits: Any = owner if owner is not self else next(iter(handle._args), None)
         if isinstance(waits, asyncio.Future) and waits.done():
             return  # nobody waits any more; asyncio stops to watch the socket in the next round
-        source = handle if owner is None or owner is self else owner
-        one = self._begin(IO, handle, (name, id(source)), None, _SOCKET_CALLBACKS.get(name, "socket"))
+        if self._is_alone:
+            self._ready.append(handle)
+            return
+        number = self._sources.number(None if owner is self else owner, handle)
+        one = self._begin(IO, handle, (name, number), None, _SOCKET_CALLBACKS.get(name, "socket"))
         self._readiness[key] = one
         self._answer(one, cast("object", waits))
 
@@ -291,25 +297,24 @@ class IntakeLoop(VirtualEventLoop):
         if not self._readiness or not events:
             return events
         end = None if seconds is None else monotonic() + seconds
+        readiness = self._readiness
         while True:
-            news = [event for event in events if self._is_news(*event)]
+            # Written out: it is asked in each round while something is kept back.
+            news = [
+                event
+                for event in events
+                if (event[1] & EVENT_READ and id(event[0].data[0]) not in readiness)
+                or (event[1] & EVENT_WRITE and id(event[0].data[1]) not in readiness)
+            ]
             if news or (end is not None and monotonic() >= end):
                 return news
             time.sleep(_BETWEEN_LOOKS)
             events = self._select(0)
 
-    def _is_news(self, key: selectors.SelectorKey, mask: int) -> bool:
-        reader, writer = key.data
-        readiness = self._readiness
-        return (bool(mask & EVENT_READ) and id(reader) not in readiness) or (
-            bool(mask & EVENT_WRITE) and id(writer) not in readiness
-        )
-
     def close(self) -> None:
         """Close the loop, see `asyncio.loop.close`."""
         super().close()
         self._virtual_selector.wait = self._select
-        self.outside.answered.clear()
         self._jobs.forget()
 
     _read_from_self: Callable[[], object]

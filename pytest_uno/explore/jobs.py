@@ -76,7 +76,7 @@ class Letter(NamedTuple):
     Attributes:
         handle: the callback.
         job: the job that it answers; None when it is no answer.
-        thread: the thread.
+        thread: the native id of the thread; its address may be that of a later thread, too.
     """
 
     handle: Handle
@@ -109,7 +109,7 @@ class Jobs:
         Args:
             handle: the callback.
             about: its first argument: the future that it finishes, if it is an answer.
-            thread: the thread that calls.
+            thread: the native id of the thread that calls.
         """
         job = self.in_flight.get(id(about))
         self.box.append((handle, about, thread))

@@ -27,14 +27,18 @@ class Replies:
 
     Args:
         outside: what the clock knows of them.
+
+    Attributes:
+        has_connections: at least one has been made.
+        were_slow: how often a reply was given up.
     """
 
-    __slots__ = ("_given_up", "_has_connections", "_made", "_numbers", "_outside", "were_slow")
+    __slots__ = ("_given_up", "_made", "_numbers", "_outside", "has_connections", "were_slow")
 
     def __init__(self, outside: OutsideWork) -> None:
         self._outside = outside
         self._made = 0
-        self._has_connections = False
+        self.has_connections = False
         self._numbers: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
         self._given_up: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
         self.were_slow = 0
@@ -43,7 +47,7 @@ class Replies:
         """Note a connection that this loop has made, or what waits for one that it makes."""
         self._made += 1
         self._numbers[made] = self._made
-        self._has_connections |= isinstance(made, VirtualSocketTransport)
+        self.has_connections |= isinstance(made, VirtualSocketTransport)
 
     def wait(self, look: Callable[[float], object]) -> None:
         """Wait for every reply that is on its way, for real; what takes too long is given up until the next request.
@@ -51,8 +55,7 @@ class Replies:
         Args:
             look: takes in what comes within so many real seconds.
         """
-        if not self._has_connections or not (awaited := self._awaited()):
-            return
+        awaited = self._awaited()
         end = monotonic() + GRACE
         while awaited and (left := end - monotonic()) > 0:
             look(left)
@@ -69,9 +72,9 @@ class Replies:
         Args:
             pending: every operation that is under way; sorted in place.
         """
-        if not self._made or len(pending) < 2:
-            return
         numbers = self._numbers
+        if len(pending) < 2 or not numbers:
+            return
         mine = [one for one in pending if one.answers is not None and one.answers in numbers]
         if len(mine) < 2:
             return

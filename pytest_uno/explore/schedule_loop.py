@@ -26,6 +26,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 from math import inf
+from selectors import EVENT_READ, EVENT_WRITE
 from typing import TYPE_CHECKING, cast
 
 from pytest_uno.explore.asyncio_internals import is_deadline
@@ -96,6 +97,13 @@ class ScheduleLoop(IntakeLoop):
         self._pending.clear()
         self._readiness.clear()
 
+    def close(self) -> None:
+        """Close the loop, see `asyncio.loop.close`."""
+        super().close()
+        # The streams of the program may keep the loop until the collector runs; the record need not wait with it.
+        self.set_exception_handler(None)
+        self.decisions = []
+
     # -- what comes
     def _run_once(self) -> None:
         jobs = self._jobs
@@ -105,9 +113,13 @@ class ScheduleLoop(IntakeLoop):
             # What is on offer must be known before there is a choice.
             is_looked_at = not self._ready and selector.may_have_events()
             if is_looked_at and (events := selector.wait(0)):
+                self._is_alone = len(events) == 1 and events[0][1] in _ONE_SIDE and self._has_nothing_else()
                 self._process_events(events)
-            self._replies.wait(self._look)
-            self._replies.order(self._pending)
+                self._is_alone = False
+            if self._replies.has_connections:
+                self._replies.wait(self._look)
+            if len(self._pending) > 1:
+                self._replies.order(self._pending)
             if jobs.in_flight:
                 jobs.settle()
             if jobs.box:
@@ -129,6 +141,17 @@ class ScheduleLoop(IntakeLoop):
                 if not self.rounds_left:
                     self.stop()
         super()._run_once()  # type: ignore[misc]
+
+    def _has_nothing_else(self) -> bool:
+        """Say whether what the selector reports is all that can come: then there is no choice."""
+        jobs = self._jobs
+        return not (
+            self._pending
+            or jobs.in_flight
+            or jobs.box
+            or self._replies.has_connections
+            or self._settings.timeouts
+        )
 
     def _look(self, seconds: float) -> None:
         """Take in what comes through sockets within some real seconds."""
@@ -302,3 +325,5 @@ def _move(kind: str) -> Operation:
 
 
 _GO, _FIRE = _move(GO), _move(FIRE)
+
+_ONE_SIDE = (EVENT_READ, EVENT_WRITE)

@@ -110,6 +110,18 @@ async def test_the_transport_of_a_stream() -> None:
     assert internals.below_tls(above) is below
 
 
+@pytest.mark.asyncio
+async def test_what_a_reader_waits_for() -> None:
+    reader = asyncio.StreamReader()
+    assert internals.data_waiter_of(reader) is None
+    coroutine = reader.readline()
+    waiter = coroutine.send(None)
+    assert internals.data_waiter_of(reader) is waiter
+    coroutine.close()
+    assert internals.WAIT_FOR_DATA.co_name == "_wait_for_data"
+    assert internals.WAIT_FOR_DATA.co_filename == asyncio.streams.__file__
+
+
 def test_creation_site() -> None:
     async def main() -> tuple[str, int] | None:
         return internals.creation_site(asyncio.get_running_loop().create_future())

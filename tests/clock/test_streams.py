@@ -257,6 +257,28 @@ def test_a_pair_of_sockets() -> None:
     run_virtual(main, budgets=PATIENT)
 
 
+def test_more_connections_than_are_sorted_in_at_a_time() -> None:
+    async def read_only(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.closing(writer):
+            await reader.readline()
+            await reader.read()
+
+    async def main() -> None:
+        async with await asyncio.start_server(read_only, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            streams = await asyncio.gather(*(asyncio.open_connection("127.0.0.1", port) for _ in range(150)))
+            for _, writer in streams:
+                writer.write(b"no answer\n")
+            await asyncio.sleep(3600)
+            # That both ends are in this loop is known of each.
+            assert "reply from outside" not in running_clock().held_by
+            for _, writer in streams:
+                writer.close()
+            await asyncio.gather(*(writer.wait_closed() for _, writer in streams))
+
+    run_virtual(main, budgets=PATIENT)
+
+
 @pytest.fixture(scope="module")
 def tls() -> tuple[ssl.SSLContext, ssl.SSLContext]:
     authority = trustme.CA()

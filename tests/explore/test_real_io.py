@@ -82,7 +82,7 @@ def busy_processor() -> Generator[None]:
 
 @pytest.mark.parametrize(
     ("pair", "token"),
-    [(pair, token) for pair in EVERY for token in ("io:1", "yield:pos.0.3")],
+    [(pair, token) for pair in EVERY for token in ("io:1", "yield:pos.0.3", "yield:pct3.0.9.30")],
     ids=lambda value: value.name if isinstance(value, Pair) else value,
 )
 def test_traces_are_equal(pair: Pair, token: str) -> None:
