@@ -10,8 +10,10 @@ import asyncio
 import asyncio.futures
 import asyncio.tasks
 import socket
+import threading
 from asyncio import events
 from collections.abc import Callable, Generator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -19,8 +21,8 @@ __all__ = [
     "SLEEP_CALLBACK",
     "ThreadHandle",
     "count_waiters",
+    "default_executor_of",
     "exception_of",
-    "has_default_executor",
     "has_generators",
     "is_deadline",
     "is_step_of",
@@ -28,6 +30,7 @@ __all__ = [
     "must_cancel",
     "outside_running_loop",
     "reading_future",
+    "threads_of",
 ]
 
 _futures: Any = asyncio.futures
@@ -145,13 +148,22 @@ def has_generators(loop: asyncio.AbstractEventLoop) -> bool:
     return bool(getattr(loop, "_asyncgens", True))
 
 
-def has_default_executor(loop: asyncio.AbstractEventLoop) -> bool:
-    """Say whether the default executor of a loop was used (`_default_executor`, 3.11 to 3.15).
+def default_executor_of(loop: asyncio.AbstractEventLoop) -> Executor | None:
+    """Return the default executor of a loop (`_default_executor`, 3.11 to 3.15); None when it was not used.
 
     Args:
         loop: the loop.
     """
-    return getattr(loop, "_default_executor", True) is not None
+    return cast("Executor | None", getattr(loop, "_default_executor", None))
+
+
+def threads_of(executor: ThreadPoolExecutor) -> list[threading.Thread]:
+    """Return the threads of a pool (`_threads`, 3.11 to 3.15).
+
+    Args:
+        executor: the pool.
+    """
+    return list(cast("Any", executor)._threads)
 
 
 @contextmanager

@@ -12,9 +12,14 @@ a schedule leaves open that did not fail warns as it would with `asyncio.run`.
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from pytest_uno.explore.asyncio_internals import has_default_executor, has_generators
+from pytest_uno.clock.pool_threads import PoolThread, all_rest
+from pytest_uno.clock.real_time import monotonic
+from pytest_uno.explore.asyncio_internals import default_executor_of, has_generators, threads_of
 from pytest_uno.explore.schedule_loop import ScheduleLoop
 from pytest_uno.leaks.asyncio_internals import forget_pending, open_connections
 
@@ -25,6 +30,12 @@ CLEAN_UP_ROUNDS = 2_000
 
 _CLEAN_UP = 3600.0
 """Virtual seconds after which it is cancelled once more."""
+
+_LOOKS, _BETWEEN_LOOKS = 2, 0.0001
+"""How often, and after how many real seconds, a pool is looked at again: who has just answered is not at rest yet."""
+
+_ENDING = 1.0
+"""Real seconds in which threads end that have nothing to do."""
 
 
 def end_tasks(loop: ScheduleLoop, *, has_failed: bool) -> None:
@@ -70,8 +81,30 @@ def _close_generators(loop: ScheduleLoop) -> None:
 
 
 def _close_executor(loop: ScheduleLoop) -> None:
-    if has_default_executor(loop):
-        loop.run_until_complete(loop.shutdown_default_executor())
+    executor = default_executor_of(loop)
+    if executor is None:
+        return
+    if type(executor) is ThreadPoolExecutor and _come_to_rest(threads_of(executor)):
+        # asyncio begins a thread that waits for them while the loop runs: what they work on may need it.
+        executor.shutdown(wait=False)
+        end = monotonic() + _ENDING
+        for thread in threads_of(executor):
+            thread.join(max(end - monotonic(), 0))
+        if not any(thread.is_alive() for thread in threads_of(executor)):
+            return
+    loop.run_until_complete(loop.shutdown_default_executor())
+
+
+def _come_to_rest(threads: list[threading.Thread]) -> bool:
+    """Say whether the threads of a pool have no work, or are done with it within a moment."""
+    pooled = [PoolThread(thread) for thread in threads]
+    for _ in range(_LOOKS):
+        if all_rest(pooled):
+            return True
+        time.sleep(_BETWEEN_LOOKS)
+    for one in pooled:
+        one.settle()
+    return all_rest(pooled)
 
 
 def _abort_connections(loop: ScheduleLoop) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -114,12 +115,14 @@ def test_generators_and_executor() -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
         assert not internals.has_generators(loop)
-        assert not internals.has_default_executor(loop)
+        assert internals.default_executor_of(loop) is None
         generator = numbers()
         await anext(generator)
         assert internals.has_generators(loop)
         await asyncio.to_thread(int)
-        assert internals.has_default_executor(loop)
+        executor = internals.default_executor_of(loop)
+        assert isinstance(executor, ThreadPoolExecutor)
+        assert [thread.is_alive() for thread in internals.threads_of(executor)] == [True]
         await generator.aclose()  # type: ignore[attr-defined]
 
     asyncio.run(main())

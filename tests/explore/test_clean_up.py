@@ -6,14 +6,16 @@ import asyncio
 import contextlib
 import gc
 import socket
+import threading
 import warnings
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from pytest_uno.clock.virtual_loop import VirtualEventLoop
-from pytest_uno.explore import explore
+from pytest_uno.explore import clean_up, explore
 from pytest_uno.explore.clean_up import CLEAN_UP_ROUNDS
 
 _MORE = 20 * CLEAN_UP_ROUNDS
@@ -143,3 +145,102 @@ def test_tasks_that_begin_in_the_clean_up_are_cancelled_as_well() -> None:
 
     assert explore(scenario, schedules=1).runs == 1
     assert ended == ["leftover", "follower"]
+
+
+@pytest.fixture
+def shutdowns(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return where asyncio's own ends of executors are noted: each begins one more thread."""
+    noted: list[str] = []
+    shut_down: Any = VirtualEventLoop.shutdown_default_executor
+
+    async def note(loop: VirtualEventLoop, timeout: float | None = None) -> None:
+        noted.append("asyncio's")
+        await shut_down(loop, timeout)
+
+    monkeypatch.setattr(VirtualEventLoop, "shutdown_default_executor", note)
+    return noted
+
+
+def pool_threads() -> list[threading.Thread]:
+    return [one for one in threading.enumerate() if one.name.startswith("asyncio_")]
+
+
+def test_threads_that_rest_end_at_once(shutdowns: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clean_up, "_LOOKS", 100_000)  # however busy the machine is
+
+    async def scenario() -> None:
+        for _ in range(2):
+            await asyncio.to_thread(int)
+
+    before = pool_threads()
+    report = explore(scenario, schedules=3)
+    assert report.failure is None
+    assert shutdowns == []
+    assert pool_threads() == before
+
+
+def test_a_thread_that_needs_the_loop_to_end_gets_it(shutdowns: list[str]) -> None:
+    async def answer() -> str:
+        await asyncio.sleep(0)
+        return "answer"
+
+    def ask(loop: asyncio.AbstractEventLoop) -> None:
+        asking.set()
+        may_ask.wait(10)
+        answers.append(asyncio.run_coroutine_threadsafe(answer(), loop).result(10))
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        loop.run_in_executor(None, ask, loop)
+        asking.wait(10)
+        loop.call_soon(may_ask.set)
+
+    asking, may_ask = threading.Event(), threading.Event()
+    answers: list[str] = []
+    before = pool_threads()
+    assert explore(scenario, schedules=0).failure is None
+    assert answers == ["answer"]
+    assert shutdowns == ["asyncio's"]
+    assert pool_threads() == before
+
+
+class OtherPool(ThreadPoolExecutor):
+    """Not one of asyncio's own kind: its end is whatever it makes of it."""
+
+
+def test_pools_of_another_kind_end_as_in_asyncio(shutdowns: list[str]) -> None:
+    async def scenario() -> None:
+        asyncio.get_running_loop().set_default_executor(OtherPool(1))
+        await asyncio.to_thread(int)
+
+    assert explore(scenario, schedules=0).failure is None
+    assert shutdowns == ["asyncio's"]
+
+
+def test_a_thread_that_does_not_end_in_time_is_waited_for_with_the_loop_running(
+    shutdowns: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another thread of the user's may give a pool work in just that moment."""
+    monkeypatch.setattr(clean_up, "all_rest", lambda threads: True)
+    monkeypatch.setattr(clean_up, "_ENDING", 0.01)
+
+    def work() -> None:
+        working.set()
+        may_end.wait(10)
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        loop.run_in_executor(None, work)
+        working.wait(10)
+        asyncio.create_task(end())
+
+    async def end() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            timer.start()
+
+    working, may_end = threading.Event(), threading.Event()
+    timer = threading.Timer(0.05, may_end.set)
+    assert explore(scenario, schedules=0).failure is None
+    assert shutdowns == ["asyncio's"]
