@@ -153,9 +153,9 @@ def shutdowns(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     noted: list[str] = []
     shut_down: Any = VirtualEventLoop.shutdown_default_executor
 
-    async def note(loop: VirtualEventLoop, timeout: float | None = None) -> None:
+    async def note(loop: VirtualEventLoop) -> None:
         noted.append("asyncio's")
-        await shut_down(loop, timeout)
+        await shut_down(loop)
 
     monkeypatch.setattr(VirtualEventLoop, "shutdown_default_executor", note)
     return noted
