@@ -55,10 +55,6 @@ class VirtualSelector(selectors.BaseSelector):
         """Return the descriptors that are watched."""
         return list(self._descriptors)
 
-    def watched_keys(self) -> list[selectors.SelectorKey]:
-        """Return the keys of the descriptors that are watched."""
-        return list(self._descriptors.values())
-
     def register(self, fileobj: FileDescriptorLike, events: int, data: Any = None) -> selectors.SelectorKey:
         """Watch a descriptor, see `selectors.BaseSelector.register`."""
         return self._real.register(fileobj, events, data)

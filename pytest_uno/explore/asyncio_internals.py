@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import asyncio.futures
 import asyncio.tasks
-import socket
+import functools
 import threading
+import types
 from asyncio import events
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Hashable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, cast
@@ -26,7 +27,7 @@ __all__ = [
     "has_generators",
     "is_deadline",
     "is_step_of",
-    "listening_socket",
+    "may_be_step",
     "must_cancel",
     "outside_running_loop",
     "reading_future",
@@ -53,6 +54,16 @@ _DEADLINES: tuple[object, ...] = (
     _tasks._AsCompletedIterator._handle_timeout if hasattr(_tasks, "_AsCompletedIterator") else None,
 )
 """What the timers of `timeout`, `wait_for`, `wait` and, from 3.13 on, `as_completed` call (3.11 to 3.15)."""
+
+
+@functools.cache
+def may_be_step(kind: Hashable) -> bool:
+    """Say, cheaply, whether a callback of a type can be the step of a task: only then it is worth a closer look.
+
+    Args:
+        kind: the callback's type.
+    """
+    return kind is types.MethodType or getattr(kind, "__name__", "") == _STEP
 
 
 def is_step_of(callback: object, task: object) -> bool:
@@ -115,19 +126,6 @@ def reading_future(transport: object) -> object:
     """
     reader = getattr(getattr(transport, "_protocol", None), "_stream_reader", None)
     return getattr(reader, "_waiter", None)
-
-
-def listening_socket(handle: object) -> socket.socket | None:
-    """Return the socket of a server, from the handle that accepts its connections; None for other handles.
-
-    `_accept_connection(protocol_factory, sock, ...)` and `_args` of handles (3.11 to 3.15).
-
-    Args:
-        handle: what the selector keeps with a descriptor, for reading.
-    """
-    if getattr(getattr(handle, "_callback", None), "__name__", "") != "_accept_connection":
-        return None
-    return next((one for one in getattr(handle, "_args", ()) if isinstance(one, socket.socket)), None)
 
 
 def count_waiters(owner: object) -> int:

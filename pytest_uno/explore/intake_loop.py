@@ -4,7 +4,8 @@ While an explorer is at work, a sleep is taken out of the timers, a `sleep(0)` i
 queue, what the selector reports and what threads send waits until it is picked. Otherwise everything is as on the
 virtual loop.
 
-Overridden of asyncio (3.11 to 3.15): `_add_callback`, through which what the selector reports becomes ready.
+Overridden of asyncio (3.11 to 3.15): `_add_callback`, through which what the selector reports becomes ready, and
+`_start_serving`, by which a server begins to listen.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import socket
 import threading
 import time
 import types
+import weakref
 from asyncio import Handle
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -27,7 +29,12 @@ from pytest_uno.clock.budgets import Budgets
 from pytest_uno.clock.future_kinds import WORK
 from pytest_uno.clock.real_time import monotonic
 from pytest_uno.clock.virtual_loop import VirtualEventLoop
-from pytest_uno.explore.asyncio_internals import SLEEP_CALLBACK, ThreadHandle, is_step_of, listening_socket
+from pytest_uno.explore.asyncio_internals import (
+    SLEEP_CALLBACK,
+    ThreadHandle,
+    is_step_of,
+    may_be_step,
+)
 from pytest_uno.explore.completions import IO_LATENESS, Completions
 from pytest_uno.explore.jobs import IN_TURN, Job, Jobs, Letter
 from pytest_uno.explore.operations import IO, SLEEP, YIELD, Operation
@@ -79,6 +86,7 @@ class IntakeLoop(VirtualEventLoop):
         "_readiness",
         "_replies",
         "_select",
+        "_servers",
         "_settings",
         "_sources",
         "_tasks_made",
@@ -92,6 +100,9 @@ class IntakeLoop(VirtualEventLoop):
         self._jitter = settings.jitter
         self._completions = Completions()
         self._sources = Sources()
+        self._servers: list[
+            weakref.ref[socket.socket]
+        ] = []  # to go through a `WeakSet` takes five times as long
         self._pending = self._completions.pending
         self._readiness: dict[int, Operation] = {}
         self._brought: set[int] = set()  # readiness that is taken in this round, and reported until then
@@ -164,7 +175,8 @@ class IntakeLoop(VirtualEventLoop):
             self._check_closed()
             handle = Handle(callback, args, self, context)
             self._ready.append(handle)
-        if self._keeps_yields and hasattr(callback, "__self__"):
+        kind: Any = type(callback)
+        if self._keeps_yields and may_be_step(kind):
             task = _current_task()
             if is_step_of(callback, task):
                 one = self._begin(YIELD, handle, None, task, "sleep(0)")
@@ -207,6 +219,7 @@ class IntakeLoop(VirtualEventLoop):
             return
         if maker.f_code.co_name == "sock_connect":
             self._replies.note(future)
+            return
         if (submission := submission_of(maker)) is not None:
             self._jobs.wait(IN_TURN)
             task = _current_task()
@@ -223,14 +236,25 @@ class IntakeLoop(VirtualEventLoop):
     def _serves(self, transport: VirtualSocketTransport) -> bool:
         """Say whether the other end of a connection is a server of this loop."""
         peer: Any = cast("asyncio.BaseTransport", transport).get_extra_info("peername")
-        for key in self._virtual_selector.watched_keys():
-            handles: Any = key.data
-            server = listening_socket(handles[0]) if handles else None
-            if server is not None and isinstance(peer, tuple):
-                name = server.getsockname()
-                if name[1] == peer[1] and name[0] in (peer[0], "0.0.0.0", "::"):
-                    return True
+        if type(peer) is not tuple:
+            return False
+        for ref in self._servers:
+            name = _name_of(ref())
+            if name and name[1] == peer[1] and name[0] in (peer[0], "0.0.0.0", "::"):
+                return True
         return False
+
+    def _start_serving(
+        self,
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
+        sock: socket.socket,
+        *args: Any,
+        **options: Any,
+    ) -> None:
+        self._servers.append(weakref.ref(sock))
+        super()._start_serving(  # type: ignore[misc] # pyright: ignore[reportUnknownMemberType]
+            protocol_factory, sock, *args, **options
+        )
 
     def _add_callback(self, handle: Any) -> None:
         """Take what the selector reports (`BaseSelectorEventLoop._process_events`)."""
@@ -320,6 +344,14 @@ class IntakeLoop(VirtualEventLoop):
     _read_from_self: Callable[[], object]
     _write_to_self: Callable[[], object]
     _process_events: Callable[[Any], object]
+
+
+def _name_of(server: socket.socket | None) -> Any:
+    """Return the address of a server; None of one that is closed, and text of one on a unix socket."""
+    try:
+        return None if server is None else server.getsockname()
+    except OSError:
+        return None
 
 
 def _run_after(moment: threading.Lock, func: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
