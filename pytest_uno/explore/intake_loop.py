@@ -179,8 +179,11 @@ class IntakeLoop(VirtualEventLoop):
         if self._keeps_yields and may_be_step(kind):
             task = _current_task()
             if is_step_of(callback, task):
-                one = self._begin(YIELD, handle, None, task, "sleep(0)")
+                now = self.time()
+                self._timers_made = sequence = self._timers_made + 1
+                one = Operation(YIELD, now, now + self._lateness, sequence, None, handle, task, "sleep(0)")
                 one.is_in_ready = True
+                self._completions.add(one)
         return handle
 
     def call_soon_threadsafe(

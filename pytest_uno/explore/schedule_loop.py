@@ -23,6 +23,7 @@ What begins is noted by the other half of this loop (`intake_loop`). Overridden 
 
 from __future__ import annotations
 
+import functools
 import heapq
 from collections.abc import Callable
 from math import inf
@@ -162,7 +163,8 @@ class ScheduleLoop(IntakeLoop):
         completions, pending, ready = self._completions, self._pending, self._ready
         undecided = completions.prune(self._forget)
         now = self.time()
-        if len(pending) == 1 and not ready and pending[0].when <= now and not self._settings.timeouts:
+        timeouts = self._settings.timeouts
+        if len(pending) == 1 and not ready and pending[0].when <= now and not timeouts:
             self._bring(pending.pop())  # most rounds of programs with sockets: there is no choice
             return
         due = completions.due(now)
@@ -177,10 +179,11 @@ class ScheduleLoop(IntakeLoop):
                 else:
                     options = [*due, _GO]
             else:
-                options = due + self._later(now)
+                options = [*due, *self._later(now)] if pending[-1].when > now else due[:]
                 if not options:
                     break
-                self._add_deadline(options)
+                if timeouts:
+                    self._add_deadline(options)
             one = self._choose(options)
             if one is _GO:
                 break
@@ -208,7 +211,7 @@ class ScheduleLoop(IntakeLoop):
         assert strategy is not None
         if not strategy.lets_pass(count):
             return False
-        self.decisions.extend((options, 0) for options in range(count + 1, 1, -1))
+        self.decisions += _first_of_each(count)
         for one in due:
             if not one.is_in_ready:
                 self._bring(one)
@@ -287,8 +290,6 @@ class ScheduleLoop(IntakeLoop):
 
     def _later(self, now: float) -> list[Operation]:
         """Return what may come at a later moment, without that a timer fires before it."""
-        if self._pending[-1].when <= now:
-            return []
         horizon = self._horizon()
         options = self._completions.later(now, horizon)
         if options and options[-1].when == horizon and options[0].when < horizon:
@@ -314,10 +315,16 @@ class ScheduleLoop(IntakeLoop):
     def _add_deadline(self, options: list[Operation]) -> None:
         if not self._keeps_sleeps and any(one.kind is SLEEP for one in options):
             return  # a sleep that must be exact ends first
-        if self._settings.timeouts and self._scheduled and is_deadline(self._scheduled[0]):
+        if self._scheduled and is_deadline(self._scheduled[0]):
             options.append(_FIRE)
 
     _timer_cancelled_count: int
+
+
+@functools.lru_cache(maxsize=16)
+def _first_of_each(count: int) -> tuple[tuple[int, int], ...]:
+    """Return the decisions that bring so many operations in their order, with `GO` on offer each time."""
+    return tuple((options, 0) for options in range(count + 1, 1, -1))
 
 
 def _move(kind: str) -> Operation:
