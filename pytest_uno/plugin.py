@@ -10,7 +10,7 @@ import pytest
 
 from pytest_uno.core.errors import compose_message
 from pytest_uno.harness.adoption import Adoption
-from pytest_uno.harness.collector import LeakCollector
+from pytest_uno.harness.collector import COLLECTOR, LeakCollector
 from pytest_uno.harness.exploration_summary import ExplorationSummary
 from pytest_uno.harness.leak_policy import take_known_leaks
 from pytest_uno.harness.marker import MARKER_HELP
@@ -58,10 +58,15 @@ def pytest_configure(config: pytest.Config) -> None:
         take_known_leaks(config)
     else:
         exploration = ExplorationSummary(config)
-        plugins.register(LeakCollector(config, PolicyReport(config), exploration), "uno-collector")
+        plugins.register(LeakCollector(config, PolicyReport(config), exploration), COLLECTOR)
         plugins.register(exploration, "uno-exploration-summary")
     plugins.register(
-        Adoption(asyncio_blocked=blocked, on_first_test=lambda: _register_harness(config)), "uno-adoption"
+        Adoption(
+            asyncio_blocked=blocked,
+            takes_unmarked=settings.mode == "auto",
+            on_first_test=lambda: _register_harness(config),
+        ),
+        "uno-adoption",
     )
     if settings.mode == "auto":  # sync tests may ask for async fixtures there, whether or not a test is ours
         _register_harness(config)
@@ -83,6 +88,9 @@ def _register_harness(config: pytest.Config) -> None:
     from pytest_uno.harness.runner import TestRunner
     from pytest_uno.harness.verdict import Verdicts
 
+    collector = config.pluginmanager.get_plugin(COLLECTOR)
+    if isinstance(collector, LeakCollector):
+        collector.listen()
     run = RunState(config)
     verdicts = Verdicts(LeakPolicy(config, run.settings.leak_policy.allowances))
     config.stash[TEST_RUNNER] = test_runner = TestRunner(run, verdicts)

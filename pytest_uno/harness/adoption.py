@@ -15,7 +15,7 @@ import pytest
 
 from pytest_uno.core.errors import compose_message
 from pytest_uno.harness.loop_scopes import is_async_function, loop_scope_of_test
-from pytest_uno.harness.marker import check_marker, merge_markers, own_marker
+from pytest_uno.harness.marker import check_marker, has_marker, merge_markers, own_marker
 from pytest_uno.harness.pytest_internals import (
     convert_item,
     fixtures_identity,
@@ -31,14 +31,19 @@ class Adoption:
 
     Args:
         asyncio_blocked: pytest-asyncio was switched off with `-p no:asyncio`; adopting is an error then.
+        takes_unmarked: async tests without a marker may be ours, too.
         on_first_test: called once, when the first test is adopted.
     """
 
-    def __init__(self, *, asyncio_blocked: bool, on_first_test: Callable[[], None]) -> None:
+    def __init__(
+        self, *, asyncio_blocked: bool, takes_unmarked: bool, on_first_test: Callable[[], None]
+    ) -> None:
         self._asyncio_blocked = asyncio_blocked
+        self._takes_unmarked = takes_unmarked
         self._on_first_test: Callable[[], None] | None = on_first_test
         self._asyncio_marks: dict[tuple[tuple[str, Any], ...], pytest.MarkDecorator] = {}
         self._last: tuple[object, pytest.MarkDecorator | None] = (None, None)
+        self._last_refused: object = None
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> Generator[None, None, None]:
@@ -63,21 +68,30 @@ class Adoption:
                 continue
             if is_unittest_item(item):
                 self._refuse_unittest(item)
-            elif own_marker(item) is not None and _async_function_of(item) is not None and self._adopt(item):
+            elif own_marker(item) is None or _async_function_of(item) is None:
+                continue
+            elif self._look_and_adopt(item):  # it may have been refused when it was made
                 items[index] = convert_item(item)
 
     def _adopt(self, node: pytest.Function) -> bool:
         """Adopt a test if it is ours; an item does as its definition did, with which it shares the fixtures."""
-        if fixtures_identity(node) is self._last[0] and not _has_marks_of_parameters(node):
-            if self._last[1] is not None:
-                node.add_marker(self._last[1], append=False)
-            return True
+        identity = fixtures_identity(node)
+        if not _has_marks_of_parameters(node):
+            if identity is self._last[0]:
+                if self._last[1] is not None:
+                    node.add_marker(self._last[1], append=False)
+                return True
+            if identity is self._last_refused:
+                return False
         is_adopted = self._look_and_adopt(node)
         if not is_adopted:
             self._last = (None, None)
+            self._last_refused = identity
         return is_adopted
 
     def _look_and_adopt(self, node: pytest.Function) -> bool:
+        if not (self._takes_unmarked or has_marker(node)):
+            return False
         func = _async_function_of(node)
         if func is None:
             self._refuse_sync(node)

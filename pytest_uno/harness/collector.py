@@ -28,7 +28,12 @@ if TYPE_CHECKING:
     from pytest_uno.harness.policy_report import PolicyReport
     from pytest_uno.reports.groups import Group, RunSummary
 
-__all__ = ["LeakCollector"]
+__all__ = ["COLLECTOR", "LeakCollector"]
+
+COLLECTOR = "uno-collector"
+"""The name of the plugin object."""
+
+_REPORTS = "uno-collector-reports"
 
 _MARKUP: dict[str, dict[str, bool]] = {
     "error": {"red": True},
@@ -58,12 +63,19 @@ class LeakCollector:
         self._groups_made: list[Group] | None = None
         check_targets(self._asked)
 
-    @pytest.hookimpl(trylast=True)  # after the terminal's own line
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Gather what a report carries; an attempt that is run again is not the last word.
+    def listen(self) -> None:
+        """Take what reports carry from here on; must be called before the first test that is ours runs."""
+        plugins = self._config.pluginmanager
+        if not plugins.has_plugin(_REPORTS):
+            plugins.register(_Reports(self), _REPORTS)
 
-        Called three times for each test of the run, the suite's plain ones too: the one hook for all that travels.
-        """
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self) -> None:
+        """Listen where tests run in the workers of pytest-xdist."""
+        self.listen()
+
+    def take(self, report: pytest.TestReport) -> None:
+        """Gather what a report carries; an attempt that is run again is not the last word."""
         is_last = self._attempts.count(report)
         leaks: list[dict[str, Any]] | None = getattr(report, "uno_leaks", None)
         if leaks is None or not is_last:
@@ -174,3 +186,21 @@ class LeakCollector:
                 for test, worker, leak in self._sightings
             )
         return self._groups_made
+
+
+class _Reports:
+    """The plugin object that hears of reports, three times for each test: a suite without tests of ours has none.
+
+    It is the one for all that travels on reports.
+
+    Args:
+        collector: takes them.
+    """
+
+    def __init__(self, collector: LeakCollector) -> None:
+        self._collector = collector
+
+    @pytest.hookimpl(trylast=True)  # after the terminal's own line
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Pass a report on."""
+        self._collector.take(report)

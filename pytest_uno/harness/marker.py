@@ -33,6 +33,7 @@ __all__ = [
     "MARKER_HELP",
     "TestOptions",
     "find_marker_place",
+    "has_marker",
     "is_sync_test_in_auto_mode",
     "merge_markers",
     "own_marker",
@@ -189,6 +190,21 @@ def _refuse(what: str, fix: str) -> None:
 def own_marker(item: pytest.Item) -> pytest.Mark | None:
     """Return the marker that stands on the test itself, not on its class or module."""
     return next((mark for mark in item.own_markers if mark.name == MARKER), None)
+
+
+def has_marker(item: pytest.Item) -> bool:
+    """Say, cheaply, whether a marker stands on a test, its class or its module.
+
+    Args:
+        item: any test of the suite, most of them not ours.
+    """
+    node: pytest.Item | pytest.Collector | None = item
+    while node is not None:
+        for mark in node.own_markers:
+            if mark.name == MARKER:
+                return True
+        node = node.parent
+    return False
 
 
 def _closest_first(item: pytest.Item) -> list[pytest.Mark]:

@@ -217,6 +217,35 @@ def test_marker_that_a_conftest_adds_late(project: Any) -> None:
     assert project.outcomes(result) == {"passed": 3}
 
 
+ITEM_MARKED_WHEN_MADE = """
+    def pytest_pycollect_makeitem(collector, name, obj):
+        if name.startswith("test_"):
+            made = list(collector._genfunctions(name, obj))
+            for item in made:
+                item.add_marker(pytest.mark.uno_async(real_timeout=9))
+            return made
+"""
+
+ITEM_MARKED_WHEN_COLLECTED = """
+    def pytest_itemcollected(item):
+        item.add_marker(pytest.mark.uno_async(real_timeout=9))
+"""
+
+
+@pytest.mark.parametrize("conftest", [ITEM_MARKED_WHEN_MADE, ITEM_MARKED_WHEN_COLLECTED])
+def test_marker_that_a_conftest_adds_to_the_only_item(project: Any, conftest: str) -> None:
+    """It was not ours when its parameters were asked for."""
+    project.file("conftest.py", conftest)
+    result = project.run(
+        RECORD
+        + """
+    async def test_async(uno_manager, seen):
+        assert seen.real_timeout == 9
+    """
+    )
+    assert project.outcomes(result) == {"passed": 1}
+
+
 def test_bad_marker_added_late_is_an_error_of_the_test(project: Any) -> None:
     project.file(
         "conftest.py",
