@@ -338,3 +338,21 @@ def test_a_client_in_a_thread_of_a_server_on_the_virtual_loop() -> None:
     reply, clock = run_virtual(main, budgets=IMPATIENT)
     assert reply == b"line\n"
     assert 0.1 <= clock.time() < 60
+
+
+def test_a_connection_that_is_lost_before_the_clock_looks_holds_nothing() -> None:
+    def take(connection: socket.socket) -> None:
+        with contextlib.suppress(ConnectionError):
+            while connection.recv(1000):
+                pass
+
+    async def main() -> None:
+        _, writer = await asyncio.open_connection(*address)
+        before = running_clock().held_by.get("reply from outside", 0.0)
+        writer.write(b"no reply is waited for\n")
+        writer.transport.abort()
+        await asyncio.sleep(3600)
+        assert running_clock().held_by.get("reply from outside", 0.0) == before
+
+    with plain_server(take) as address:
+        run_virtual(main, budgets=PATIENT)
