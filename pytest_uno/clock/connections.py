@@ -244,8 +244,7 @@ class Connections:
 
     def discard(self, transport: VirtualSocketTransport) -> None:
         """Drop a transport that lost its connection."""
-        if transport in self._open:
-            self._open.discard(transport)
+        self._open.discard(transport)
 
     def _open_ones(self) -> list[VirtualSocketTransport]:
         """Return the transports that have a connection, having sorted in what was made since the last look."""

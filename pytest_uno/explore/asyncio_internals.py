@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 import asyncio.futures
 import asyncio.tasks
-import functools
 import threading
 import types
 from asyncio import events
-from collections.abc import Callable, Generator, Hashable
+from collections.abc import Callable, Generator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, cast
+
+from pytest_uno.clock.asyncio_internals import data_waiter_of
 
 __all__ = [
     "SLEEP_CALLBACK",
@@ -56,8 +57,7 @@ _DEADLINES: tuple[object, ...] = (
 """What the timers of `timeout`, `wait_for`, `wait` and, from 3.13 on, `as_completed` call (3.11 to 3.15)."""
 
 
-@functools.cache
-def may_be_step(kind: Hashable) -> bool:
+def may_be_step(kind: Any) -> bool:
     """Say, cheaply, whether a callback of a type can be the step of a task: only then it is worth a closer look.
 
     Args:
@@ -118,14 +118,13 @@ def exception_of(task: asyncio.Task[Any]) -> BaseException | None:
 def reading_future(transport: object) -> object:
     """Return what a reader of a stream waits for, from the transport that feeds it; None where nobody reads.
 
-    `_protocol` of transports, `_stream_reader` of `StreamReaderProtocol` (a weak reference gives it) and `_waiter` of
-    `StreamReader` (3.11 to 3.15).
+    `_protocol` of transports, and `_stream_reader` of `StreamReaderProtocol` (3.11 to 3.15; a weak reference gives it).
 
     Args:
         transport: a transport.
     """
     reader = getattr(getattr(transport, "_protocol", None), "_stream_reader", None)
-    return getattr(reader, "_waiter", None)
+    return None if reader is None else data_waiter_of(reader)
 
 
 def count_waiters(owner: object) -> int:

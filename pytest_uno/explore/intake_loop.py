@@ -29,12 +29,7 @@ from pytest_uno.clock.budgets import Budgets
 from pytest_uno.clock.future_kinds import WORK
 from pytest_uno.clock.real_time import monotonic
 from pytest_uno.clock.virtual_loop import VirtualEventLoop
-from pytest_uno.explore.asyncio_internals import (
-    SLEEP_CALLBACK,
-    ThreadHandle,
-    is_step_of,
-    may_be_step,
-)
+from pytest_uno.explore.asyncio_internals import SLEEP_CALLBACK, ThreadHandle, is_step_of, may_be_step
 from pytest_uno.explore.completions import IO_LATENESS, Completions
 from pytest_uno.explore.jobs import IN_TURN, Job, Jobs, Letter
 from pytest_uno.explore.operations import IO, SLEEP, YIELD, Operation
@@ -100,9 +95,8 @@ class IntakeLoop(VirtualEventLoop):
         self._jitter = settings.jitter
         self._completions = Completions()
         self._sources = Sources()
-        self._servers: list[
-            weakref.ref[socket.socket]
-        ] = []  # to go through a `WeakSet` takes five times as long
+        # Not a `WeakSet`: to go through one takes several times as long, and each new connection does.
+        self._servers: list[weakref.ref[socket.socket]] = []
         self._pending = self._completions.pending
         self._readiness: dict[int, Operation] = {}
         self._brought: set[int] = set()  # readiness that is taken in this round, and reported until then
@@ -175,8 +169,7 @@ class IntakeLoop(VirtualEventLoop):
             self._check_closed()
             handle = Handle(callback, args, self, context)
             self._ready.append(handle)
-        kind: Any = type(callback)
-        if self._keeps_yields and may_be_step(kind):
+        if self._keeps_yields and may_be_step(type(callback)):
             task = _current_task()
             if is_step_of(callback, task):
                 now = self.time()

@@ -73,7 +73,7 @@ class Replies:
             pending: every operation that is under way; sorted in place.
         """
         numbers = self._numbers
-        if len(pending) < 2 or not numbers:
+        if not numbers:
             return
         mine = [one for one in pending if one.answers is not None and one.answers in numbers]
         if len(mine) < 2:
