@@ -9,6 +9,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_uno.core.errors import compose_message
+from pytest_uno.core.paused_collections import collections_paused
 from pytest_uno.harness.adoption import Adoption
 from pytest_uno.harness.collector import COLLECTOR, LeakCollector
 from pytest_uno.harness.exploration_summary import ExplorationSummary
@@ -76,6 +77,7 @@ def pytest_configure(config: pytest.Config) -> None:
         plugins.register(fixtures, "uno-fixtures")
 
 
+@collections_paused()  # to load the harness makes tens of thousands of objects, and none of them is garbage
 def _register_harness(config: pytest.Config) -> None:
     """Register what runs tests, with the first test that there is."""
     if config.pluginmanager.has_plugin("uno-harness-runner"):

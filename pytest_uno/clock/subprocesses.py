@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 from pytest_uno.clock.reasons import Reason
+from pytest_uno.clock.wake_up_sockets import WakeUpLoop
 
 if TYPE_CHECKING:
     from pytest_uno.clock.outside_work import Look, OutsideWork
@@ -50,7 +51,7 @@ class Subprocesses:
                 yield Reason(since, look.budgets.quiet, False, label)
 
 
-class SubprocessLoop(asyncio.SelectorEventLoop):
+class SubprocessLoop(WakeUpLoop):
     """The part of the virtual loop that notes such processes.
 
     Attributes:

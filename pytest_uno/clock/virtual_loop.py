@@ -36,7 +36,6 @@ import contextvars
 import heapq
 import math
 import selectors
-import socket
 import sys
 import threading
 import types
@@ -57,6 +56,8 @@ from pytest_uno.core.errors import compose_message
 
 if TYPE_CHECKING:
     from _typeshed import FileDescriptorLike
+
+    from pytest_uno.clock.wake_up_sockets import WakeUpSockets
 
 __all__ = ["VirtualEventLoop"]
 
@@ -86,6 +87,7 @@ class VirtualEventLoop(TransportLoop):
         selector: watches the descriptors; asyncio's default when None.
         start: the virtual time to begin with, in seconds.
         budgets: how long to wait for the outside, and how far to go.
+        wake_up: lends the sockets through which other threads wake the loop; None makes a pair for this loop alone.
 
     Attributes:
         clock: the clock: time, and the ways to steer it.
@@ -110,13 +112,13 @@ class VirtualEventLoop(TransportLoop):
         "_virtual_selector",
         "clock",
         "outside",
+        "wake_up",
     )
 
     _scheduled: list[Timer]
     _ready: Any
     _debug: bool
     _thread_id: int | None
-    _ssock: socket.socket
     _clock_resolution: float
     _check_closed: Callable[[], None]
     _check_running: Callable[[], None]
@@ -129,7 +131,9 @@ class VirtualEventLoop(TransportLoop):
         *,
         start: float = 0.0,
         budgets: Budgets = Budgets(),  # noqa: B008 - frozen
+        wake_up: WakeUpSockets | None = None,
     ) -> None:
+        self.wake_up = wake_up
         self._timers_made = 0
         self._failure = RunFailure()
         self.outside = OutsideWork(self._failure)
@@ -183,10 +187,6 @@ class VirtualEventLoop(TransportLoop):
     def fail(self, error: BaseException) -> None:
         """Make the present run fail: its task is cancelled, and `run_until_complete` raises the error."""
         self._failure.fail(error)
-
-    def wake_up_descriptor(self) -> int:
-        """Return the descriptor of the loop's own wake-up socket."""
-        return self._ssock.fileno()
 
     # -- timers
     def call_at(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 __all__ = ["DatabaseSettings", "Mode", "new_run_id"]
 
@@ -17,8 +16,7 @@ def new_run_id() -> str:
     return secrets.token_hex(3)
 
 
-@dataclass(frozen=True, slots=True)
-class DatabaseSettings:
+class DatabaseSettings(NamedTuple):
     """The settings of one process of a run.
 
     Attributes:

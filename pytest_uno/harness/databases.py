@@ -7,7 +7,6 @@ fixture of the database.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, cast
 
@@ -51,7 +50,7 @@ class SharedDatabases:
             from pytest_uno.database.settings import new_run_id
 
             run_id = self.settings.run_id or new_run_id()
-            self._databases = RunDatabases(dataclasses.replace(self.settings, run_id=run_id))
+            self._databases = RunDatabases(self.settings._replace(run_id=run_id))
         return self._databases
 
     def block(self) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import pytest
 
@@ -27,8 +26,7 @@ DELAYS = ("io", "sleep", "yield")
 ORDERS = ("explore", "stock")
 
 
-@dataclass(frozen=True, slots=True)
-class ExplorationOptions:
+class ExplorationOptions(NamedTuple):
     """How one test is explored; the attributes are arguments of `pytest_uno.explore.explore`.
 
     Attributes:
@@ -48,8 +46,7 @@ class ExplorationOptions:
     explore_time: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class ExplorationFlags:
+class ExplorationFlags(NamedTuple):
     """What the command line says of every explored test.
 
     Attributes:

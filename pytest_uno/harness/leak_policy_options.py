@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -19,8 +18,7 @@ LEAK_POLICY_INI_OPTIONS: tuple[tuple[str, str, str, Any], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class LeakPolicySettings:
+class LeakPolicySettings(NamedTuple):
     """What the user says of leaks that do not fail the run.
 
     Attributes:

@@ -33,12 +33,15 @@ __all__ = [
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 
-def factory_of_own_loop(factory: LoopFactory | None, *, needs_clock: bool) -> LoopFactory | None:
+def factory_of_own_loop(
+    factory: LoopFactory | None, *, needs_clock: bool, ours: LoopFactory = VirtualEventLoop
+) -> LoopFactory | None:
     """Return what makes the loop of one test.
 
     Args:
         factory: the user's, if there is one.
         needs_clock: the test runs on virtual time, or asks for its clock.
+        ours: makes a loop that has both.
 
     Returns:
         The factory; None for the loop that asyncio makes by itself.
@@ -46,7 +49,7 @@ def factory_of_own_loop(factory: LoopFactory | None, *, needs_clock: bool) -> Lo
     if not needs_clock:
         return factory
     if factory is None:
-        return VirtualEventLoop if has_default_policy() else _in_place_of_plain(asyncio.new_event_loop)
+        return ours if has_default_policy() else _in_place_of_plain(asyncio.new_event_loop)
     return _in_place_of_plain(factory)
 
 

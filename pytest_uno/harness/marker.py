@@ -6,8 +6,7 @@ The closest marker wins, key by key: a parameter's, then the function's, the cla
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pytest
 
@@ -53,11 +52,8 @@ FOREIGN_MARKERS = ("anyio", "trio", "curio", "twisted", "gevent")
 """Auto mode leaves tests of other frameworks alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class TestOptions:
+class TestOptions(NamedTuple):
     """What one test asked for, markers and settings merged."""
-
-    __test__ = False
 
     clock: str
     start: datetime | None

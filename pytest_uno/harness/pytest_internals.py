@@ -44,8 +44,10 @@ __all__ = [
     "loop_factory",
     "mark_async_fixture",
     "protocol_implementers",
+    "replace_phases",
     "requesting_item",
     "resolve_fixture",
+    "restore_phases",
     "run_item",
     "run_test_phases",
     "runner_fixture_name",
@@ -181,6 +183,25 @@ def set_up_item(item: pytest.Function, *, own_runner: bool) -> None:
         pytest.Function.setup(item)
     else:
         type(item).setup(item)
+
+
+def replace_phases(item: pytest.Function, set_up: Callable[[], None], call: Callable[[], None]) -> None:
+    """Let the set-up and the call of one attempt at a test be these functions, which `pytest.Function` has as methods.
+
+    Args:
+        item: the test.
+        set_up: takes the place of `setup`.
+        call: takes the place of `runtest`.
+    """
+    item.setup = set_up  # type: ignore[method-assign]
+    item.runtest = call  # type: ignore[method-assign]
+
+
+def restore_phases(item: pytest.Item) -> None:
+    """Undo `replace_phases`: an item lives until the end of the run, and all that hangs on it, too."""
+    for name in ("setup", "runtest"):
+        if name in vars(item):
+            delattr(item, name)
 
 
 def leave_out_policy(item: pytest.Function) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -121,6 +121,8 @@ class RunState:
 
 
 _OPTIONS: pytest.StashKey[TestOptions | None] = pytest.StashKey()
+_LAST_OPTIONS: pytest.StashKey[tuple[Mapping[str, Any], TestOptions]] = pytest.StashKey()
+"""What the markers of a test said and what it meant, kept for the next test: most tests of a suite say the same."""
 
 
 def options_of(item: pytest.Item) -> TestOptions | None:
@@ -139,8 +141,17 @@ def options_of(item: pytest.Item) -> TestOptions | None:
     if is_adopted_by_pytest_asyncio(item):
         merged = merge_markers(item)
         if merged is not None:
-            options = resolve_options(item, merged)
+            options = _resolve_or_share(item, merged)
     item.stash[_OPTIONS] = options
+    return options
+
+
+def _resolve_or_share(item: pytest.Item, merged: Mapping[str, Any]) -> TestOptions:
+    last = item.config.stash.get(_LAST_OPTIONS, None)
+    if last is not None and (last[0] is merged or last[0] == merged):
+        return last[1]
+    options = resolve_options(item, merged)
+    item.config.stash[_LAST_OPTIONS] = (merged, options)
     return options
 
 

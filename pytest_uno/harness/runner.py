@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_uno.clock.virtual_loop import VirtualEventLoop
+from pytest_uno.clock.wake_up_sockets import WakeUpSockets
 from pytest_uno.clock.wall_clock import uninstall as uninstall_wall_clock
 from pytest_uno.core.errors import compose_message
 from pytest_uno.harness.asyncio_internals import cancel_all_tasks
@@ -35,7 +37,9 @@ from pytest_uno.harness.pytest_internals import (
     leave_out_policy,
     loop_factory,
     mark_async_fixture,
+    replace_phases,
     requesting_item,
+    restore_phases,
     run_item,
     set_up_item,
     substitute_fixture_function,
@@ -55,7 +59,7 @@ if TYPE_CHECKING:
 __all__ = ["FixtureCrashError", "TestRunner"]
 
 _LIGHT_RUNNER: pytest.StashKey[LightRunner | ScheduleRunner] = pytest.StashKey()
-_PLAIN_ASYNC_FIXTURES: pytest.StashKey[list[Callable[..., Any]]] = pytest.StashKey()
+_PLAIN_ASYNC_FIXTURES: pytest.StashKey[tuple[Callable[..., Any], ...]] = pytest.StashKey()
 
 
 class FixtureCrashError(Failed):
@@ -82,6 +86,8 @@ class TestRunner:
     def __init__(self, run: RunState, verdicts: Verdicts) -> None:
         self._run = run
         self._verdicts = verdicts
+        self._wake_up = WakeUpSockets()
+        self._make_loop = functools.partial(VirtualEventLoop, wake_up=self._wake_up)
         config = run.config
         self._debug = bool(config.getoption("asyncio_debug", None)) or config.getini("asyncio_debug") in (
             True,
@@ -120,20 +126,26 @@ class TestRunner:
         if options.leak_levels.looks:
             self._run.detection.install()  # before wider fixtures are set up: they may leak, too
         self._run.databases.block()
-        if _PLAIN_ASYNC_FIXTURES not in item.stash:
-            item.stash[_PLAIN_ASYNC_FIXTURES] = [
-                definitions[-1].func
-                for definitions in fixture_definitions(item).values()
-                if definitions and is_async_function(definitions[-1].func)
-            ]
-            if options.exploration is not None:
-                self._explore(item, options, options.exploration)
-            elif self._has_light_runner(item):
-                leave_out_policy(item)
-                item.setup = functools.partial(self._set_up_light, item, options)  # type: ignore[method-assign]
-                item.runtest = functools.partial(self._run_light, item)  # type: ignore[method-assign]
-            else:
-                self._place_guard(item)
+        is_first_attempt = _PLAIN_ASYNC_FIXTURES not in item.stash
+        if is_first_attempt:
+            item.stash[_PLAIN_ASYNC_FIXTURES] = tuple(
+                [
+                    definitions[-1].func
+                    for definitions in fixture_definitions(item).values()
+                    if definitions and is_async_function(definitions[-1].func)
+                ]
+            )
+        if options.exploration is not None:
+            self._explore(item, options, options.exploration)
+        elif self._has_light_runner(item):
+            leave_out_policy(item)
+            replace_phases(
+                item,
+                functools.partial(self._set_up_light, item, options),
+                functools.partial(self._run_light, item),
+            )
+        elif is_first_attempt:
+            self._place_guard(item)
 
     @staticmethod
     def _has_light_runner(item: pytest.Item) -> bool:
@@ -148,7 +160,9 @@ class TestRunner:
         runner = LightRunner(
             debug=self._debug,
             loop_factory=factory_of_own_loop(
-                factory, needs_clock=is_virtual or CLOCK_FIXTURE in item.fixturenames
+                factory,
+                needs_clock=is_virtual or CLOCK_FIXTURE in item.fixturenames,
+                ours=self._make_loop,
             ),
         )
         if is_virtual:
@@ -207,8 +221,7 @@ class TestRunner:
         explored = ExploredTest(
             self._run, self._verdicts, item, exploration, set_up=set_up, explain=self._explain_failure
         )
-        item.setup = explored.set_up  # type: ignore[method-assign]
-        item.runtest = explored.call  # type: ignore[method-assign]
+        replace_phases(item, explored.set_up, explored.call)
 
     def _run_light(self, item: pytest.Function) -> None:
         context = contextvars.copy_context()
@@ -359,6 +372,8 @@ class TestRunner:
             return result
         finally:
             run.teardown_item = None
+            if _PLAIN_ASYNC_FIXTURES in item.stash:
+                restore_phases(item)
             if not is_judged(item):
                 run.detection.note_unjudged()
 
@@ -378,6 +393,7 @@ class TestRunner:
 
     def pytest_unconfigure(self) -> None:
         """End the watchdog's thread, take the detectors' hooks out, drop the databases."""
+        self._wake_up.close()
         if self._run.watchdog is not None:
             self._run.watchdog.close()
         self._run.detection.remove()

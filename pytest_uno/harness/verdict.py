@@ -77,6 +77,8 @@ _HELD: pytest.StashKey[list[pytest.TestReport]] = pytest.StashKey()
 _LEAKS: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey()
 _FOLDING: pytest.StashKey[bool] = pytest.StashKey()
 _NEW = Decision("new")
+_NO_LEAKS: Sequence[dict[str, Any]] = ()
+"""What the report of a clean test carries: one object for all of them."""
 
 
 class Verdicts:
@@ -134,6 +136,9 @@ class Verdicts:
             item.stash[_CALL] = _CallReport(report, is_clean=call.excinfo is None)
         else:
             self._attach_all(item, report)
+            # Items and reports live until the end of the run: what hangs on them costs each collection of garbage.
+            if _CALL in item.stash:
+                del item.stash[_CALL]
         held = item.stash.get(_HELD, None)
         if held is not None:
             if held or (call.when == "call" and call.excinfo is None):
@@ -274,7 +279,7 @@ class Verdicts:
     def _attach_all(self, item: pytest.Item, report: pytest.TestReport) -> None:
         """Put on a report what was found, which patterns allow that, and what the test does not look at."""
         # Also when there is none: the collector counts the tests that were judged.
-        report.uno_leaks = item.stash.get(_LEAKS, [])  # type: ignore[attr-defined]
+        report.uno_leaks = item.stash.get(_LEAKS, _NO_LEAKS)  # type: ignore[attr-defined]
         options, call = options_of(item) if is_uno_test(item) else None, item.stash.get(_CALL, None)
         uses = self._policy.describe_uses(item, options, is_judged=call is not None and call.is_clean)
         explored = item.stash.get(EXPLORATION, None)

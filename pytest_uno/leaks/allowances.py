@@ -8,11 +8,12 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
-from pytest_uno.leaks.model import Finding
 from pytest_uno.leaks.policy import covers, find_pattern_problem
+
+if TYPE_CHECKING:
+    from pytest_uno.leaks.model import Finding
 
 __all__ = [
     "Allowance",
@@ -25,22 +26,17 @@ __all__ = [
 
 EXAMPLE = "UNO101 shop/poller.py::start_poller: lives as long as the process"
 
-_SHAPE = re.compile(
-    r"""
+# Compiled when the first line is read: most runs have none.
+_SHAPE = r"""
     (?P<rule> [^\s:]+ )
     (?: \s+ (?P<file> [^\s:] (?: (?!::) . )*? ) :: (?P<function> [^\s:]+ ) )?
     \s*
     (?: : (?!:) (?P<reason> .* ) )?
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-_BY_LINE = re.compile(
-    r"(?P<file>[^\s:]\S*?)::?\d+(?:\s+in\s+(?P<shown>[^\s:]+)|::(?P<given>[^\s:]+)|(?=\s|$))"
-)
+    """
+_BY_LINE = r"(?P<file>[^\s:]\S*?)::?\d+(?:\s+in\s+(?P<shown>[^\s:]+)|::(?P<given>[^\s:]+)|(?=\s|$))"
 
 
-@dataclass(frozen=True, slots=True)
-class Allowance:
+class Allowance(NamedTuple):
     """What may leak.
 
     Attributes:
@@ -104,12 +100,12 @@ def read_allowance(text: str, *, needs_all: bool = False) -> Allowance:
     Raises:
         ValueError: it is none; the text of the error says what is wrong.
     """
-    by_line = _BY_LINE.search(text.partition(": ")[0])
+    by_line = re.search(_BY_LINE, text.partition(": ")[0])
     if by_line is not None:
         function = by_line["shown"] or by_line["given"] or "FUNCTION"
         place = f"{by_line['file']}::{function}"
         raise ValueError(f"never by line, which moves: name the function that creates, as {place!r}")
-    shape = _SHAPE.fullmatch(text.strip())
+    shape = re.fullmatch(_SHAPE, text.strip(), re.VERBOSE | re.DOTALL)
     if shape is None:
         raise ValueError(f"write a rule, a place and a reason, as {EXAMPLE!r}")
     problem = find_pattern_problem(shape["rule"])

@@ -7,8 +7,8 @@ processes and threads, UNO5xx resources and state, UNO6xx a blocked loop, UNO9xx
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 from pytest_uno.core.errors import docs_url
 
@@ -18,8 +18,7 @@ FAMILIES = ("UNO1xx", "UNO2xx", "UNO3xx", "UNO4xx", "UNO5xx", "UNO6xx", "UNO9xx"
 """What stands for every rule of a range, also for those that a later version adds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """One kind of leak.
 
     Attributes:

@@ -46,9 +46,14 @@ _CROWD = 500
 thousand, and the collection that the raised threshold has put off would have come by now."""
 
 
-_MUCH = 150
-"""Objects in the youngest generation that are too many to look through again with the next test. Emptying it each
-time costs more than it spares."""
+_MUCH = 400
+"""Objects in the youngest generation that are too many to look through again with the next test. Emptying it more often
+costs more than it spares: a young collection visits whatever its objects know. In 1,500 trivial tests the collections
+and the looks take 65 ms together with 150, 38 with 300, 34 with 500."""
+
+_FEW = 1000
+"""Objects that are looked at one by one; of more, a set of their types, built in C, says sooner that nothing is
+there."""
 
 _TOO_MANY = 50_000
 """Objects in the youngest generation, with the collector disabled, that are too many to look through after a test."""
@@ -195,7 +200,7 @@ def objects_of(kinds: frozenset[type]) -> list[object]:
 
 
 def _of_kinds_after(mark: object, objects: list[object], kinds: frozenset[type]) -> list[object]:
-    if kinds.isdisjoint(set(map(type, objects))):
+    if len(objects) > _FEW and kinds.isdisjoint(set(map(type, objects))):
         return []
     found: list[object] = []
     for item in reversed(objects):

@@ -139,7 +139,7 @@ def test_values_of_marker_keys() -> None:
 
 
 def test_defaults_of_exploration() -> None:
-    defaults = {field.name: field.default for field in fields(exploration_options.ExplorationOptions)}
+    defaults = dict(exploration_options.ExplorationOptions._field_defaults)
     assert list(defaults) == list(exploration_options.EXPLORATION_KEYS)
     assert defaults.pop("delay") == exploration_options.DELAYS
     assert defaults.pop("schedules")  # of `uno_explore`; a test is not explored unless it says so

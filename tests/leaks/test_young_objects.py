@@ -58,16 +58,32 @@ def test_older_objects_are_not_looked_at() -> None:
     assert objects_of(KINDS) == [old]
 
 
-def test_older_objects_are_not_looked_at_while_they_are_young(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("crowd", [0, 3000])
+def test_older_objects_are_not_looked_at_while_they_are_young(
+    crowd: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(young_objects, "_MUCH", 10**9)
     gc.set_threshold(0, 10, 10)  # no collection tells them apart here
     old = Thing()
     window = YoungObjects(KINDS)
     window.open()
     new = [Thing() for _ in range(3)]
+    others = [[number] for number in range(crowd)]
     assert window.find() == new
     window.close()
     assert old.me is old
+    assert len(others) == crowd
+
+
+@pytest.mark.parametrize("crowd", [0, 3000])
+def test_where_there_are_none_none_are_found(crowd: int) -> None:
+    gc.set_threshold(0, 10, 10)  # nothing is collected by itself
+    window = YoungObjects(KINDS)
+    window.open()
+    others = [[number] for number in range(crowd)]
+    assert window.find() == []
+    window.close()
+    assert len(others) == crowd
 
 
 def test_new_objects_are_found_after_the_older_ones_were_frozen() -> None:
