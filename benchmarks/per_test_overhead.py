@@ -2,7 +2,9 @@
 
 Run: python benchmarks/per_test_overhead.py [TESTS] [ROUNDS]
 
-CPU seconds (user and system) of the child processes where the platform tells them, else wall time.
+CPU seconds (user and system) of the child processes where the platform tells them, else wall time. A process with one
+test shows the start-up; what the others add is what a test costs. Ratios are to bare pytest-asyncio, of the whole
+process and of a test without the start-up.
 """
 
 from __future__ import annotations
@@ -28,6 +30,11 @@ VARIANTS: dict[str, tuple[str, str, list[str]]] = {
     "pytest-asyncio": (HEAD + "pytestmark = pytest.mark.asyncio\n\n\n", ASYNC, ["asyncio"]),
     "pytest-asyncio, uno idle": (HEAD + "pytestmark = pytest.mark.asyncio\n\n\n", ASYNC, ["asyncio", "uno"]),
     "uno_async": (HEAD + "pytestmark = pytest.mark.uno_async\n\n\n", ASYNC, ["asyncio", "uno"]),
+    "uno_async, clock=real": (
+        HEAD + "pytestmark = pytest.mark.uno_async(clock='real')\n\n\n",
+        ASYNC,
+        ["asyncio", "uno"],
+    ),
     "anyio": (
         HEAD
         + "pytestmark = pytest.mark.anyio\n\n\n"
@@ -76,27 +83,44 @@ def measure(module: Path, plugins: list[str], tests: int) -> float:
 
 
 def main(tests: int = 3000, rounds: int = 5) -> None:
-    """Generate a module a variant, run them in turn, and print the medians, and the ratios of medians and minima."""
+    """Generate modules for each variant, run them in turn, and print the medians, and ratios of medians and minima."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "pytest.ini").write_text("[pytest]\n")
-        modules: dict[str, Path] = {}
+        modules: dict[tuple[str, int], Path] = {}
         for number, (name, (head, test, _)) in enumerate(VARIANTS.items()):
-            modules[name] = Path(folder) / f"test_variant_{number}.py"
-            modules[name].write_text(head + "".join(test.format(index) for index in range(tests)))
-        times: dict[str, list[float]] = {name: [] for name in VARIANTS}
+            for count in (1, tests):
+                module = modules[name, count] = Path(folder) / f"test_variant_{number}_{count}.py"
+                module.write_text(head + "".join(test.format(index) for index in range(count)))
+        times: dict[tuple[str, int], list[float]] = {key: [] for key in modules}
         for turn in range(rounds + 1):
-            for name, (_, _, plugins) in VARIANTS.items():
-                seconds = measure(modules[name], plugins, tests)
+            for (name, count), module in modules.items():
+                seconds = measure(module, VARIANTS[name][2], count)
                 if turn:  # the first turn writes the byte code caches
-                    times[name].append(seconds)
-    medians = {name: statistics.median(taken) for name, taken in times.items()}
-    reference = medians["pytest-asyncio"]
-    least = min(times["pytest-asyncio"])
-    for name, median in medians.items():
-        print(
-            f"{name:26} {median:7.2f} s  {median / tests * 1e3:6.3f} ms a test  "
-            f"x{median / reference:.2f} by medians, x{min(times[name]) / least:.2f} by minima"
-        )
+                    times[name, count].append(seconds)
+    whole = {
+        summary: {key: summary(taken) for key, taken in times.items()} for summary in (statistics.median, min)
+    }
+    print(f"{tests} tests, {rounds} rounds; ratios by medians and by minima")
+    for name in VARIANTS:
+        columns = [f"{name:26}"]
+        for what in ("start-up", "a test", "the whole"):
+            ratios: list[str] = []
+            for seconds_of in whole.values():
+                value, reference = (
+                    seconds_of[which, 1]
+                    if what == "start-up"
+                    else (seconds_of[which, tests] - seconds_of[which, 1]) / (tests - 1)
+                    if what == "a test"
+                    else seconds_of[which, tests]
+                    for which in (name, "pytest-asyncio")
+                )
+                ratios.append(f"x{value / reference:.2f}")
+                if seconds_of is whole[statistics.median]:
+                    columns.append(
+                        f"{what} {value * 1e3:8.3f} ms" if what != "the whole" else f"{what} {value:6.2f} s"
+                    )
+            columns.append(" ".join(ratios))
+        print("  ".join(columns))
 
 
 if __name__ == "__main__":

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_uno._version import __version__
 from pytest_uno.lazy_names import names_of
 
 if TYPE_CHECKING:
+    from pytest_uno._version import __version__
     from pytest_uno.core import (
         AsyncManager,
         AsyncResource,
@@ -74,4 +74,4 @@ __all__ = [
     "use_manager",
 ]
 
-__getattr__, __dir__ = names_of(__name__, dict.fromkeys(__all__, "core"))
+__getattr__, __dir__ = names_of(__name__, dict.fromkeys(__all__, "core") | {"__version__": "_version"})

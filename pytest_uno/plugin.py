@@ -6,21 +6,25 @@ registered when the first test is adopted.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from pytest_uno.core.errors import compose_message
 from pytest_uno.core.paused_collections import collections_paused
 from pytest_uno.harness.adoption import Adoption
-from pytest_uno.harness.collector import COLLECTOR, LeakCollector
-from pytest_uno.harness.exploration_summary import ExplorationSummary
-from pytest_uno.harness.leak_policy import take_known_leaks
 from pytest_uno.harness.marker import MARKER_HELP
-from pytest_uno.harness.policy_report import PolicyReport
 from pytest_uno.harness.pytest_internals import RUNNER_MODULE, check_pytest_asyncio
 from pytest_uno.harness.run_scope import RunScope
-from pytest_uno.harness.settings import SETTINGS, add_options, parse_settings
+from pytest_uno.harness.settings import SETTINGS, Settings, add_options, parse_settings
+
+if TYPE_CHECKING:
+    from pytest_uno.harness.collector import LeakCollector
 
 __all__: list[str] = []
+
+_COLLECTOR = "uno-collector"
+_RUN_SCOPE = "uno-run-scope"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -54,13 +58,13 @@ def pytest_configure(config: pytest.Config) -> None:
             )
         )
     plugins = config.pluginmanager
-    if hasattr(config, "workerinput"):  # an xdist worker's reports reach the controller
-        plugins.register(RunScope(config), "uno-run-scope")
+    plugins.register(RunScope(config), _RUN_SCOPE)  # it has to see the collection from its beginning
+    if _is_worker(config):
+        from pytest_uno.harness.leak_policy import take_known_leaks
+
         take_known_leaks(config)
-    else:
-        exploration = ExplorationSummary(config)
-        plugins.register(LeakCollector(config, PolicyReport(config), exploration), COLLECTOR)
-        plugins.register(exploration, "uno-exploration-summary")
+    elif _has_something_to_report(config, settings):
+        _register_reports(config)
     plugins.register(
         Adoption(
             asyncio_blocked=blocked,
@@ -90,11 +94,40 @@ def _register_harness(config: pytest.Config) -> None:
     from pytest_uno.harness.runner import TestRunner
     from pytest_uno.harness.verdict import Verdicts
 
-    collector = config.pluginmanager.get_plugin(COLLECTOR)
-    if isinstance(collector, LeakCollector):
-        collector.listen()
+    if not _is_worker(config):
+        _register_reports(config).listen()
     run = RunState(config)
     verdicts = Verdicts(LeakPolicy(config, run.settings.leak_policy.allowances))
     config.stash[TEST_RUNNER] = test_runner = TestRunner(run, verdicts)
     for name, plugin in (("fixtures", AsyncFixtures(run)), ("verdicts", verdicts), ("runner", test_runner)):
         config.pluginmanager.register(plugin, f"uno-harness-{name}")
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    """Say whether this is a worker of pytest-xdist, whose reports reach the controller."""
+    return hasattr(config, "workerinput")
+
+
+def _has_something_to_report(config: pytest.Config, settings: Settings) -> bool:
+    """Say whether a run may have something to report although it meets no uno test, or not in this process."""
+    option, policy = config.option, settings.leak_policy
+    has_workers = getattr(option, "dist", "no") != "no" or bool(getattr(option, "tx", None))
+    return bool(settings.reports or policy.allowances or policy.baseline or has_workers)
+
+
+def _register_reports(config: pytest.Config) -> LeakCollector:
+    """Register what gathers leaks and reports them, unless it is there."""
+    from pytest_uno.harness.collector import LeakCollector
+    from pytest_uno.harness.exploration_summary import ExplorationSummary
+    from pytest_uno.harness.policy_report import PolicyReport
+
+    plugins = config.pluginmanager
+    collector = plugins.get_plugin(_COLLECTOR)
+    if not isinstance(collector, LeakCollector):
+        scope = plugins.get_plugin(_RUN_SCOPE)
+        assert isinstance(scope, RunScope)
+        exploration = ExplorationSummary(config)
+        collector = LeakCollector(config, PolicyReport(config, scope), exploration)
+        plugins.register(collector, _COLLECTOR)
+        plugins.register(exploration, "uno-exploration-summary")
+    return collector

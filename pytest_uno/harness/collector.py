@@ -28,10 +28,7 @@ if TYPE_CHECKING:
     from pytest_uno.harness.policy_report import PolicyReport
     from pytest_uno.reports.groups import Group, RunSummary
 
-__all__ = ["COLLECTOR", "LeakCollector"]
-
-COLLECTOR = "uno-collector"
-"""The name of the plugin object."""
+__all__ = ["LeakCollector"]
 
 _REPORTS = "uno-collector-reports"
 

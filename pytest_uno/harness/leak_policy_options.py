@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
 from pytest_uno.core.errors import compose_message
-from pytest_uno.leaks.allowances import Allowance, Allowances, read_allowance
+
+if TYPE_CHECKING:
+    from pytest_uno.leaks.allowances import Allowance, Allowances
 
 __all__ = ["LEAK_POLICY_INI_OPTIONS", "LeakPolicySettings", "add_leak_policy_flags", "read_leak_policy"]
 
@@ -75,6 +77,10 @@ def read_leak_policy(config: pytest.Config) -> LeakPolicySettings:
 
 def _allowances(config: pytest.Config) -> Allowances:
     given: dict[str, None] = dict.fromkeys(config.getini("uno_leak_allow"))
+    if not given:
+        return ()
+    from pytest_uno.leaks.allowances import read_allowance  # few projects need it
+
     read: list[Allowance] = []
     for line in given:
         try:

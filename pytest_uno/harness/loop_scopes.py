@@ -13,8 +13,12 @@ from typing import Any
 
 import pytest
 
-from pytest_uno.harness.pytest_internals import SCOPES, fixture_definitions, fixture_loop_scope
-from pytest_uno.harness.xunit_methods import has_async_methods
+from pytest_uno.harness.pytest_internals import (
+    SCOPES,
+    XUNIT_PREFIX,
+    fixture_definitions,
+    fixture_loop_scope,
+)
 
 __all__ = ["is_async_function", "loop_scope_of_fixture", "loop_scope_of_test"]
 
@@ -42,7 +46,15 @@ def loop_scope_of_test(item: pytest.Function) -> str:
     widest = SCOPES.index(item.config.getini("asyncio_default_test_loop_scope"))
     for definitions in fixture_definitions(item).values():
         if definitions and (
-            is_async_function(definitions[-1].func) or has_async_methods(definitions[-1], item)
+            is_async_function(definitions[-1].func) or _has_async_methods(definitions[-1], item)
         ):
             widest = min(widest, SCOPES.index(loop_scope_of_fixture(definitions[-1], "function")))
     return SCOPES[widest]
+
+
+def _has_async_methods(fixturedef: pytest.FixtureDef[Any], item: pytest.Function) -> bool:
+    if not fixturedef.argname.startswith(XUNIT_PREFIX):
+        return False
+    from pytest_uno.harness.xunit_methods import has_async_methods  # few suites have such methods
+
+    return has_async_methods(fixturedef, item)

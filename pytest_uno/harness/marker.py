@@ -21,11 +21,12 @@ from pytest_uno.harness.exploration_options import (
 from pytest_uno.harness.loop_scopes import is_async_function
 from pytest_uno.harness.pytest_internals import SCOPES
 from pytest_uno.harness.settings import CLOCKS, SETTINGS, Settings, suggest
-from pytest_uno.leaks.allowances import Allowances, find_allowances_problem, read_allowances
 from pytest_uno.leaks.policy import LEVELS, Layer, LeakLevels, find_level_problem, make_levels
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from pytest_uno.leaks.allowances import Allowances
 
 __all__ = [
     "MARKER",
@@ -121,6 +122,12 @@ def _levels(value: object) -> str | None:
     return None if problem is None else f"{problem}, or give levels of rules, as {{'UNO103': 'warn'}}"
 
 
+def _allowances(value: object) -> str | None:
+    from pytest_uno.leaks.allowances import find_allowances_problem  # few projects need it
+
+    return find_allowances_problem(value)
+
+
 def _moment(value: object) -> str | None:
     from pytest_uno.clock.wall_clock import parse_moment  # few projects need it
 
@@ -140,7 +147,7 @@ _KEYS: dict[str, Callable[[object], str | None]] = {
     "timeout": _seconds,
     "real_timeout": _seconds,
     "leaks": _levels,
-    "allow_leaks": find_allowances_problem,
+    "allow_leaks": _allowances,
     "db": _database_mode,
     "db_conflict": _one_of(CONFLICTS),
     "db_wait": _seconds,
@@ -322,13 +329,19 @@ def resolve_options(item: pytest.Item, merged: Mapping[str, Any]) -> TestOptions
         timeout=float(merged.get("timeout", settings.timeout)),
         real_timeout=float(merged.get("real_timeout", settings.real_timeout)),
         leak_levels=_merge_levels(merged["leaks"], settings) if "leaks" in merged else settings.leak_levels,
-        allowances=read_allowances(merged.get("allow_leaks")),
+        allowances=_read_allowances(merged["allow_leaks"]) if "allow_leaks" in merged else (),
         db=merged.get("db", settings.database.mode) or "off",
         db_conflict=merged.get("db_conflict", "error"),
         db_wait=float(merged.get("db_wait", settings.database.wait)),
         max_queries=merged.get("max_queries"),
         exploration=read_exploration(merged, settings.exploration) if "schedules" in merged else None,
     )
+
+
+def _read_allowances(given: object) -> Allowances:
+    from pytest_uno.leaks.allowances import read_allowances  # few projects need it
+
+    return read_allowances(given)
 
 
 def _merge_levels(given: Any, settings: Settings) -> LeakLevels:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_uno.harness.allowance_audit import AllowanceAudit
-from pytest_uno.harness.run_scope import RunScope
 from pytest_uno.harness.settings import SETTINGS
 
 if TYPE_CHECKING:
     import pytest
 
     from pytest_uno.harness.baseline import BaselineKeeper
+    from pytest_uno.harness.run_scope import RunScope
 
 __all__ = ["PolicyReport"]
 
@@ -21,11 +21,11 @@ class PolicyReport:
 
     Args:
         config: the configuration of the controller, or of a run without workers.
+        scope: what the run looks at; must follow it from its beginning.
     """
 
-    def __init__(self, config: pytest.Config) -> None:
-        plugins, scope = config.pluginmanager, RunScope(config)
-        plugins.register(scope, "uno-run-scope")
+    def __init__(self, config: pytest.Config, scope: RunScope) -> None:
+        plugins = config.pluginmanager
         self.audit = AllowanceAudit(config, scope)
         """Follows the patterns that allow leaks; told by the collector what tests have used."""
         plugins.register(self.audit, "uno-allowance-audit")

@@ -159,8 +159,7 @@ def test_a_run_without_uno_tests_is_left_alone(project: Any) -> None:
     assert seen["CODE"] == "1"
     assert seen["WITHIN"] == run_pictured_without(project)["WITHIN"]
     assert seen["AFTER"] == "[]"
-    of_controller = ["uno-allowance-audit", "uno-collector", "uno-exploration-summary", "uno-run-scope"]
-    assert seen["UNO-PLUGINS"] == str(sorted(["uno", "uno-adoption", "uno-fixtures", *of_controller]))
+    assert seen["UNO-PLUGINS"] == str(["uno", "uno-adoption", "uno-fixtures", "uno-run-scope"])
 
 
 def run_pictured_without(project: Any) -> dict[str, str]:

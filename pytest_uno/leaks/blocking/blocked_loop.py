@@ -74,8 +74,11 @@ class BlockedLoop(FurtherDetector):
     def watch_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         """Look at a loop from now on."""
         self._loops.append(loop)
-        if self._lookout is not None and self._lookout.is_asleep:
-            self._lookout.wake()
+        if self._lookout is not None:
+            if self._lookout.is_asleep:
+                self._lookout.wake()
+            else:
+                self._lookout.give_way()
 
     def unwatch_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         """Look at a loop no longer."""

@@ -112,6 +112,66 @@ def test_the_rounds_of_the_thread(make: Make) -> None:
     assert asleep[42]
 
 
+def test_who_gives_way_has_been_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_EARLY", 1.0)  # a look may be at once
+    looks = Looks()
+    lookout = Lookout(_ENOUGH, looks)
+    lookout.give_way()  # there is no thread
+    lookout.start()
+    for count in range(1, 4):
+        while len(looks.threads) < count:  # until the thread has gone to sleep
+            lookout.give_way()
+    lookout.stop()
+    assert len(looks.threads) >= 3
+
+
+def test_nobody_gives_way_before_it_is_about_time() -> None:
+    looks = Looks()
+    lookout = Lookout(_ENOUGH, looks)
+    lookout.start()
+    for _ in range(100):
+        lookout.give_way()
+    lookout.stop()
+    assert looks.threads == []
+
+
+def test_a_look_that_takes_long_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_EARLY", 1.0)
+    monkeypatch.setattr(module, "_WAY", _SOON)
+    begun, may_end = threading.Event(), threading.Event()
+
+    def look(due: float) -> bool:
+        begun.set()
+        return may_end.wait(_ENOUGH)
+
+    lookout = Lookout(_ENOUGH, look)
+    lookout.start()
+    while not begun.is_set():
+        lookout.give_way()
+    may_end.set()
+    lookout.stop()
+    assert not lookout.is_running
+
+
+def test_the_thread_tells_who_waits_for_it_and_whoever_has_given_up(make: Make) -> None:
+    """In this thread, so that what is run can be measured."""
+    seen = 0
+
+    def look(due: float) -> bool:
+        nonlocal seen
+        seen += 1
+        lookout.give_way()  # it is not about time for another one
+        lookout._is_awaited = seen < 3
+        if seen == 4:
+            lookout.stop()
+        return True
+
+    lookout = make(look)
+    lookout.watch()
+    assert seen == 4
+    assert not lookout._looked.locked()
+
+
 def test_a_ring_too_many_does_no_harm(make: Make) -> None:
     looks = Looks()
     lookout = make(looks)
