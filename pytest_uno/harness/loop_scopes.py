@@ -9,6 +9,7 @@ errors (pytest-asyncio issues 38, 868, 944, 947, 983, 1142 and 1175).
 from __future__ import annotations
 
 import inspect
+import types
 from typing import Any
 
 import pytest
@@ -22,9 +23,15 @@ from pytest_uno.harness.pytest_internals import (
 
 __all__ = ["is_async_function", "loop_scope_of_fixture", "loop_scope_of_test"]
 
+_ASYNC = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+
 
 def is_async_function(func: Any) -> bool:
     """Tell whether a fixture's or test's function is a coroutine or async generator function."""
+    if (
+        type(func) is types.FunctionType and not func.__dict__
+    ):  # nobody has marked it: its flags are all there is
+        return bool(func.__code__.co_flags & _ASYNC)
     return inspect.iscoroutinefunction(func) or inspect.isasyncgenfunction(func)
 
 

@@ -51,10 +51,6 @@ _MUCH = 400
 costs more than it spares: a young collection visits whatever its objects know. In 1,500 trivial tests the collections
 and the looks take 65 ms together with 150, 38 with 300, 34 with 500."""
 
-_FEW = 1000
-"""Objects that are looked at one by one; of more, a set of their types, built in C, says sooner that nothing is
-there."""
-
 _TOO_MANY = 50_000
 """Objects in the youngest generation, with the collector disabled, that are too many to look through after a test."""
 
@@ -73,7 +69,6 @@ class YoungObjects:
         self._before: tuple[int, int, int] | None = None
         self._during: tuple[int, int, int] = (0, 0, 0)
         self._collections = 0
-        self._young_collections = -1
         self._mark: object = None
         self._moved: list[weakref.ref[object]] = []
         self._limit = _COMPACT_AT
@@ -98,9 +93,8 @@ class YoungObjects:
         else:
             self._during = (first and max(first, _ROOM), second, third)
         gc.set_threshold(*self._during)
-        young, self._collections = self._count_collections()
+        self._collections = self._count_collections()
         if len(self._generations) == 2 and is_enabled:
-            self._young_collections = young
             self._mark = []
         gc.callbacks.append(self._callback)
 
@@ -114,7 +108,6 @@ class YoungObjects:
             elif self._callback in gc.callbacks:
                 gc.callbacks.remove(self._callback)
         self._before = self._mark = None
-        self._young_collections = -1
         if self._has_moved:
             self._moved.clear()
             self._limit = _COMPACT_AT
@@ -129,13 +122,14 @@ class YoungObjects:
         Args:
             older: also return those that were young before `open`.
         """
-        young, collections = self._count_collections()
-        if collections != self._collections:  # somebody has removed the callback
+        if self._mark is not None and not older:
+            made = _of_kinds_after(self._mark, gc.get_objects(0), self._kinds)
+            if made is not None:
+                return made
+        if self._count_collections() != self._collections:  # somebody has removed the callback
             self._has_moved = True
             return objects_of(self._kinds)
         found = [thing for ref in self._moved if (thing := ref()) is not None] if self._moved else []
-        if not older and young == self._young_collections:
-            return found + _of_kinds_after(self._mark, gc.get_objects(0), self._kinds)
         if gc.get_count()[0] > _TOO_MANY and not gc.isenabled():
             return found
         for generation in self._generations:
@@ -170,11 +164,9 @@ class YoungObjects:
             self._moved[:] = [ref for ref in self._moved if ref() is not None]
             self._limit = max(_COMPACT_AT, 2 * len(self._moved))
 
-    def _count_collections(self) -> tuple[int, int]:
-        """Count the collections of the youngest generation, and those that move objects out of the window."""
-        stats = gc.get_stats()
-        young, moving = stats[0]["collections"], stats[1]["collections"] + stats[2]["collections"]
-        return young, moving if len(self._generations) == 2 else young + moving
+    def _count_collections(self) -> int:
+        """Count the collections that move objects out of the window."""
+        return sum(each["collections"] for each in gc.get_stats()[self._generations[-1] :])
 
 
 def is_generational(collect: Callable[[int], object] = gc.collect) -> bool:
@@ -199,16 +191,15 @@ def objects_of(kinds: frozenset[type]) -> list[object]:
     return _of_kinds(gc.get_objects(), kinds)
 
 
-def _of_kinds_after(mark: object, objects: list[object], kinds: frozenset[type]) -> list[object]:
-    if len(objects) > _FEW and kinds.isdisjoint(set(map(type, objects))):
-        return []
+def _of_kinds_after(mark: object, objects: list[object], kinds: frozenset[type]) -> list[object] | None:
+    """Return the objects behind the mark; None if it is not there: a collection of whatever kind has moved it on."""
     found: list[object] = []
     for item in reversed(objects):
         if item is mark:
-            break
+            return found[::-1]
         if type(item) in kinds:
             found.append(item)
-    return found[::-1]
+    return None
 
 
 def _of_kinds(objects: list[object], kinds: frozenset[type]) -> list[object]:
