@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+import sys
+import warnings
 from typing import Any
+
+import pytest
 
 LOOK = """
 from pytest_uno.harness.run_state import options_of
@@ -92,16 +97,19 @@ def test_tests_that_say_something_else_do_not_share(project: Any) -> None:
     assert "OPTIONS 3 for 4" in result.outlines
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="each loop makes its own there")
 def test_loops_hand_on_the_sockets_that_wake_them(project: Any) -> None:
     result = project.run(
         """
+    import os
+
     pytestmark = pytest.mark.uno_async
     SEEN = []
 
     @pytest.mark.parametrize("number", range(3))
     async def test_one(number):
         await asyncio.to_thread(str)
-        SEEN.append(asyncio.get_running_loop().wake_up_descriptor())
+        SEEN.append(os.fstat(asyncio.get_running_loop().wake_up_descriptor()).st_ino)
 
     def test_all():
         assert len(SEEN) == 3
@@ -109,3 +117,7 @@ def test_loops_hand_on_the_sockets_that_wake_them(project: Any) -> None:
     """
     )
     assert project.outcomes(result) == {"passed": 4}
+    with warnings.catch_warnings(record=True) as of_sockets:
+        warnings.simplefilter("always", ResourceWarning)
+        gc.collect()
+    assert [str(warning.message) for warning in of_sockets] == []

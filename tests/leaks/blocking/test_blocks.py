@@ -17,6 +17,7 @@ import pytest
 
 from pytest_uno.clock import VirtualEventLoop
 from pytest_uno.leaks.blocking.blocked_loop import BlockedLoop
+from pytest_uno.leaks.blocking.lookout import Lookout
 from pytest_uno.leaks.detection import LeakDetection
 from pytest_uno.leaks.model import Finding
 from pytest_uno.leaks.owners import OWNER, Owner
@@ -243,3 +244,18 @@ def test_no_limit_no_thread() -> None:
     assert bench.run(nothing) == []
     bench.detection.remove()
     loop.close()
+
+
+def test_the_thread_may_look_when_a_loop_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Lookout] = []
+    monkeypatch.setattr(Lookout, "give_way", given.append)
+    loop = asyncio.SelectorEventLoop()
+    detection = LeakDetection(root=ROOT, block_ms=10_000)
+    detection.install()
+    try:
+        assert given == []
+        detection.watch_loop(loop)
+        assert len(given) == 1
+    finally:
+        detection.remove()
+        loop.close()

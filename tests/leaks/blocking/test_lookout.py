@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -16,22 +17,22 @@ from pytest_uno.leaks.blocking.lookout import Lookout, rest_before_fork
 
 _SOON = 0.001
 _ENOUGH = 30.0
+_NEVER = 3600.0
+
+Make = Callable[..., Lookout]
 
 
 @pytest.fixture
-def make() -> Iterator[Callable[[Callable[[float], bool]], Lookout]]:
+def make() -> Iterator[Make]:
     made: list[Lookout] = []
 
-    def make(look: Callable[[float], bool]) -> Lookout:
-        made.append(Lookout(_SOON, look))
+    def make(look: Callable[[float], bool], interval: float = _SOON) -> Lookout:
+        made.append(Lookout(interval, look))
         return made[-1]
 
     yield make
     for each in made:
         each.stop()
-
-
-Make = Callable[[Callable[[float], bool]], Lookout]
 
 
 class Looks:
@@ -112,22 +113,26 @@ def test_the_rounds_of_the_thread(make: Make) -> None:
     assert asleep[42]
 
 
-def test_who_gives_way_has_been_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+def give_way_until(lookout: Lookout, is_enough: Callable[[], bool]) -> None:
+    """Give way again and again: the thread may not have gone to sleep yet, or not have woken in time."""
+    end = time.monotonic() + _ENOUGH
+    while not is_enough():
+        assert time.monotonic() < end
+        lookout.give_way()
+
+
+def test_who_gives_way_has_been_looked_at(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_EARLY", 1.0)  # a look may be at once
     looks = Looks()
-    lookout = Lookout(_ENOUGH, looks)
+    lookout = make(looks, _NEVER)
     lookout.give_way()  # there is no thread
     lookout.start()
-    for count in range(1, 4):
-        while len(looks.threads) < count:  # until the thread has gone to sleep
-            lookout.give_way()
-    lookout.stop()
-    assert len(looks.threads) >= 3
+    give_way_until(lookout, lambda: len(looks.threads) >= 3)
 
 
-def test_nobody_gives_way_before_it_is_about_time() -> None:
+def test_nobody_gives_way_before_it_is_about_time(make: Make) -> None:
     looks = Looks()
-    lookout = Lookout(_ENOUGH, looks)
+    lookout = make(looks, _NEVER)
     lookout.start()
     for _ in range(100):
         lookout.give_way()
@@ -135,7 +140,7 @@ def test_nobody_gives_way_before_it_is_about_time() -> None:
     assert looks.threads == []
 
 
-def test_a_look_that_takes_long_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_look_that_takes_long_is_not_waited_for(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_EARLY", 1.0)
     monkeypatch.setattr(module, "_WAY", _SOON)
     begun, may_end = threading.Event(), threading.Event()
@@ -144,10 +149,9 @@ def test_a_look_that_takes_long_is_not_waited_for(monkeypatch: pytest.MonkeyPatc
         begun.set()
         return may_end.wait(_ENOUGH)
 
-    lookout = Lookout(_ENOUGH, look)
+    lookout = make(look, _NEVER)
     lookout.start()
-    while not begun.is_set():
-        lookout.give_way()
+    give_way_until(lookout, begun.is_set)
     may_end.set()
     lookout.stop()
     assert not lookout.is_running
