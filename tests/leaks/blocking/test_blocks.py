@@ -248,7 +248,7 @@ def test_no_limit_no_thread() -> None:
 
 def test_the_thread_may_look_when_a_loop_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[Lookout] = []
-    monkeypatch.setattr(Lookout, "give_way", given.append)
+    monkeypatch.setattr(Lookout, "give_way", lambda lookout: given.append(lookout))
     loop = asyncio.SelectorEventLoop()
     detection = LeakDetection(root=ROOT, block_ms=10_000)
     detection.install()
