@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_uno.clock.virtual_loop import VirtualEventLoop
+from pytest_uno.core.errors import compose_message
 from pytest_uno.database.leaks.detector import DatabaseLeaks
 from pytest_uno.harness.clock_turns import SharedClocks, TestClock
 from pytest_uno.harness.databases import SharedDatabases
 from pytest_uno.harness.marker import TestOptions, merge_markers, resolve_options
-from pytest_uno.harness.pytest_internals import is_adopted_by_pytest_asyncio
+from pytest_uno.harness.pytest_internals import Failed, is_adopted_by_pytest_asyncio
 from pytest_uno.harness.settings import SETTINGS
 from pytest_uno.leaks.detection import LeakDetection
 from pytest_uno.leaks.owners import Owner
@@ -25,7 +26,15 @@ if TYPE_CHECKING:
     from pytest_uno.harness.watchdog import Watchdog
     from pytest_uno.leaks.leak_watch import LeakWatch
 
-__all__ = ["FixtureCrash", "RunState", "TestRun", "is_judged", "is_uno_test", "options_of"]
+__all__ = [
+    "FixtureCrash",
+    "FixtureCrashError",
+    "RunState",
+    "TestRun",
+    "is_judged",
+    "is_uno_test",
+    "options_of",
+]
 
 
 class FixtureCrash:
@@ -36,6 +45,22 @@ class FixtureCrash:
     def __init__(self, name: str, error: BaseException) -> None:
         self.name = name
         self.error = error
+
+
+class FixtureCrashError(Failed):
+    """A fixture failed while the test was running."""
+
+    __module__ = "builtins"  # pytest shows `FixtureCrashError: ...`, without a module path
+
+    def __init__(self, crash: FixtureCrash) -> None:
+        super().__init__(
+            compose_message(
+                f"fixture {crash.name!r} crashed while the test was running: {crash.error!r}",
+                fix="see the cause of this error; the test was stopped because its fixture is gone",
+                anchor="fixture-crash",
+            ),
+            pytrace=True,
+        )
 
 
 class TestRun:

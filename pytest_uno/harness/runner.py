@@ -31,7 +31,6 @@ from pytest_uno.harness.marker import TestOptions
 from pytest_uno.harness.pytest_internals import (
     POLICY_FIXTURE,
     RUNNER_MODULE,
-    Failed,
     fixture_definitions,
     is_marked_async_fixture,
     leave_out_policy,
@@ -47,7 +46,13 @@ from pytest_uno.harness.pytest_internals import (
     unmark_async_fixture,
     with_loop_factory,
 )
-from pytest_uno.harness.run_state import RunState, is_judged, is_uno_test, options_of
+from pytest_uno.harness.run_state import (
+    FixtureCrashError,
+    RunState,
+    is_judged,
+    is_uno_test,
+    options_of,
+)
 from pytest_uno.harness.verdict import Verdicts
 from pytest_uno.harness.watched_blocks import Watched
 from pytest_uno.leaks.owners import Owner
@@ -56,26 +61,10 @@ if TYPE_CHECKING:
     from pytest_uno.harness.exploration_options import ExplorationOptions
     from pytest_uno.harness.explored_test import ExploredTest, ScheduleRunner
 
-__all__ = ["FixtureCrashError", "TestRunner"]
+__all__ = ["TestRunner"]
 
 _LIGHT_RUNNER: pytest.StashKey[LightRunner | ScheduleRunner] = pytest.StashKey()
 _PLAIN_ASYNC_FIXTURES: pytest.StashKey[tuple[Callable[..., Any], ...]] = pytest.StashKey()
-
-
-class FixtureCrashError(Failed):
-    """A fixture failed while the test was running."""
-
-    __module__ = "builtins"  # pytest shows `FixtureCrashError: ...`, without a module path
-
-    def __init__(self, name: str, error: BaseException) -> None:
-        super().__init__(
-            compose_message(
-                f"fixture {name!r} crashed while the test was running: {error!r}",
-                fix="see the cause of this error; the test was stopped because its fixture is gone",
-                anchor="fixture-crash",
-            ),
-            pytrace=True,
-        )
 
 
 class TestRunner:
@@ -350,7 +339,7 @@ class TestRunner:
                 item.add_report_section("call", "uno clock", holding)
         if isinstance(error, asyncio.CancelledError):
             if test.crash is not None:
-                raise FixtureCrashError(test.crash.name, test.crash.error) from test.crash.error
+                raise FixtureCrashError(test.crash) from test.crash.error
             if test.timed_out is not None:
                 test.is_hung = True
                 raise test.timed_out.with_traceback(error.__traceback__) from None

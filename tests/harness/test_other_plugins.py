@@ -117,6 +117,29 @@ def test_a_test_that_always_leaks_fails_once(project: Any) -> None:
     assert result.ret == 1
 
 
+def test_a_test_that_is_explored_is_explored_anew(project: Any) -> None:
+    pytest.importorskip("pytest_rerunfailures")
+    source = """
+    ATTEMPTS = []
+
+    @pytest.fixture(autouse=True)
+    def attempt(request):
+        ATTEMPTS.append(request.node.execution_count)
+
+    @pytest.mark.uno_async(schedules=3)
+    async def test_it():
+        await asyncio.sleep(1)
+        assert ATTEMPTS[-1] == 2
+    """
+    result = project.run_apart(source, "--reruns=2", "-v")
+    assert project.outcomes(result) == {
+        "passed": 1,
+        "rerun": 1,
+        "warnings": 2,
+    }  # each attempt warns of the fixture
+    assert project.lines_with(result, "explored: 1 test", "0 failures")
+
+
 def test_reruns_on_workers(project: Any) -> None:
     pytest.importorskip("pytest_rerunfailures")
     pytest.importorskip("xdist")
