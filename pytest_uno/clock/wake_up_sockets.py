@@ -34,12 +34,13 @@ class WakeUpSockets:
         """Return a pair for a loop: what it reads, and what is written to; both without blocking."""
         if self._is_lent:
             return _make_pair()
-        pair = self._pair
+        pair, self._pair = self._pair, None
         if pair is None or not self._is_usable(pair):
-            pair = self._pair = _make_pair()
+            pair = _make_pair()
             self._identities = _identities(pair)
             self._process = os.getpid()
-        self._is_lent = None not in self._identities
+        if None not in self._identities:
+            self._pair, self._is_lent = pair, True
         return pair
 
     def give_back(self, reader: socket.socket, writer: socket.socket) -> None:

@@ -138,9 +138,14 @@ def test_nothing_is_kept_where_sockets_cannot_be_told_apart(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fstat", refuse)
+        pairs = [wake_up.take() for _ in range(2)]
+        assert pairs[0][0] is not pairs[1][0]
+        for reader, writer in pairs:
+            wake_up.give_back(reader, writer)
+            assert reader.fileno() == writer.fileno() == -1
         reader, writer = wake_up.take()
+        assert reader.fileno() != -1
         wake_up.give_back(reader, writer)
-    assert reader.fileno() == writer.fileno() == -1
 
 
 def test_a_pair_that_a_loop_has_is_closed_with_the_loop() -> None:
