@@ -25,8 +25,8 @@ What it cannot know: threads outside of Python, and libraries that finish bare f
 
 The way into asyncio is the public `selector` argument (`selector`): the loop calls `select(timeout)` with something
 else than 0 exactly when nothing is ready, and there the clock decides (`decision`). The private names of asyncio that
-this relies on stand in this file, in `transports`, `connections`, `datagrams`, `subprocesses` and `asyncio_internals`,
-and are tested on every supported Python.
+this relies on stand in this file, in `transports`, `connections`, `datagrams`, `subprocesses`, `wake_up_sockets` and
+`asyncio_internals`, and are tested on every supported Python.
 """
 
 from __future__ import annotations
