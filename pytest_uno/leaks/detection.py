@@ -30,7 +30,7 @@ from pytest_uno.leaks.judging import Detector, Judgement, Ledger, Snapshot, Susp
 from pytest_uno.leaks.loops.coroutines import AnyCoroutine, NeverAwaited
 from pytest_uno.leaks.loops.loop_errors import LoopErrors
 from pytest_uno.leaks.model import Finding, OwnerInfo, with_place
-from pytest_uno.leaks.owners import Owner
+from pytest_uno.leaks.owners import OWNER, Owner
 from pytest_uno.leaks.retention import find_retained, walk
 from pytest_uno.leaks.settling import reap, settle_in_threads
 from pytest_uno.leaks.sites import Sites
@@ -105,6 +105,9 @@ class LeakDetection:
         self._off_loops = (self._resources, *(each for each in self._further if not each.on_loops))
         self._holders: dict[Owner, list[object]] = {}
         self._has_ended_fixtures = self._has_new_holders = self._has_unjudged = False
+        self._is_after_others = (
+            True  # than tests that were judged: code of wider fixtures, of tests that are not
+        )
 
     def install(self) -> None:
         """Put the process-wide hooks in; does nothing if they are in."""
@@ -126,6 +129,7 @@ class LeakDetection:
         self.ignored.clear()
         self._holders.clear()
         self._has_new_holders = self._has_unjudged = self._has_ended_fixtures = False
+        self._is_after_others = True
 
     def watch_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         """Record the tasks that a loop makes from now on.
@@ -174,7 +178,7 @@ class LeakDetection:
             value: the value; held until `release`.
         """
         self._holders.setdefault(owner, []).append(value)
-        self._has_new_holders = True
+        self._has_new_holders = self._is_after_others = True
 
     def release(self, owner: Owner) -> None:
         """Forget the values of a fixture.
@@ -183,14 +187,15 @@ class LeakDetection:
             owner: the fixture; one without values does not matter.
         """
         self._holders.pop(owner, None)
-        self._has_ended_fixtures |= owner.scope != "function"
+        if owner.scope != "function":
+            self._has_ended_fixtures = self._is_after_others = True
 
     def note_unjudged(self) -> None:
         """Take note that a test runs that is not judged: the next one that is must not pay for what it keeps.
 
         To be called for each of them, before or after it; costs nothing until the next `snapshot`.
         """
-        self._has_unjudged = True
+        self._has_unjudged = self._is_after_others = True
 
     def snapshot(self, owner: Owner) -> Snapshot:
         """Begin to watch a test. One test at a time; the hooks must be in.
@@ -198,7 +203,12 @@ class LeakDetection:
         Args:
             owner: the test.
         """
-        self._young.open()
+        # What tests that are not judged have dropped is nobody's: not that of the test whose code seems to run.
+        token = OWNER.set(None) if self._has_unjudged else None
+        self._young.open(after_others=self._is_after_others)
+        if token is not None:
+            OWNER.reset(token)
+        self._is_after_others = False
         if self._has_new_holders or self._has_unjudged:
             self._excuse(self._young.find(older=True))
             if self._has_unjudged:

@@ -76,13 +76,20 @@ class YoungObjects:
         self._has_moved = False
         self._callback = self._note  # one object, so that it can be told from others
 
-    def open(self) -> None:
-        """Begin to keep new objects apart from older ones."""
+    def open(self, *, after_others: bool = False) -> None:
+        """Begin to keep new objects apart from older ones.
+
+        Args:
+            after_others: others than a window have made objects since the last one was closed. What they have dropped
+                goes now: later it would go at any moment, and be taken for a thing of the window that is open then.
+        """
         if self._before is not None:
             self.close()
         first, second, third = self._before = gc.get_threshold()
         is_enabled = gc.isenabled()
         # A threshold of zero means "never", which the user has chosen then.
+        if is_enabled and after_others:
+            gc.collect(0)
         if len(self._generations) == 2:
             present = gc.get_count()[0]
             if is_enabled and present > _MUCH:

@@ -44,6 +44,27 @@ def test_an_innocent_test_does_not_pay_for_what_an_unjudged_one_keeps(project: A
     assert project.outcomes(result) == {"passed": 3}
 
 
+@pytest.mark.parametrize(
+    "source", ["def", "@pytest.mark.asyncio\n    async def", "@uno(leaks='off')\n    async def"]
+)
+def test_an_innocent_test_does_not_pay_for_what_an_unjudged_one_has_dropped(
+    project: Any, source: str
+) -> None:
+    result = project.run(
+        f"""{PRELUDE}
+    import gc
+    {source} test_drops():
+        cycle = [z()]
+        cycle.append(cycle)
+    @uno
+    async def test_innocent(): gc.collect()
+    """,
+        "-Wdefault",
+    )
+    assert project.outcomes(result) == {"passed": 3, "warnings": 1}
+    result.stdout.fnmatch_lines(["*RuntimeWarning: coroutine *z* was never awaited*"])
+
+
 def test_a_function_of_a_wider_fixture_may_keep_tasks_in_its_closure(project: Any) -> None:
     result = project.run(
         f"""{PRELUDE}

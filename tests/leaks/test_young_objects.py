@@ -125,6 +125,25 @@ def test_what_small_tests_leave_to_each_other_is_freed() -> None:
     assert sum(ref() is not None for ref in left) < 30
 
 
+def test_what_others_have_dropped_goes_when_a_window_opens(window: YoungObjects) -> None:
+    gc.set_threshold(0, 10, 10)  # nothing is collected by itself
+    dropped = weakref.ref(Thing())
+    window.open()
+    window.close()
+    assert dropped() is not None
+    window.open(after_others=True)
+    assert dropped() is None
+    window.close()
+
+
+def test_what_others_have_dropped_stays_where_nothing_is_collected(window: YoungObjects) -> None:
+    gc.disable()
+    dropped = weakref.ref(Thing())
+    window.open(after_others=True)
+    assert dropped() is not None
+    window.close()
+
+
 def test_a_collection_by_hand_widens_the_window(window: YoungObjects) -> None:
     window.open()
     thing = Thing()
