@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
 from typing import Any
 
 import pytest
@@ -50,6 +52,9 @@ def test_an_innocent_test_does_not_pay_for_what_an_unjudged_one_keeps(project: A
 def test_an_innocent_test_does_not_pay_for_what_an_unjudged_one_has_dropped(
     project: Any, source: str
 ) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gc.collect()  # what earlier inner runs have kept is not meant
     result = project.run(
         f"""{PRELUDE}
     import gc
