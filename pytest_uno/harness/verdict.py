@@ -75,6 +75,7 @@ class _CallReport:
 _CALL: pytest.StashKey[_CallReport] = pytest.StashKey()
 _HELD: pytest.StashKey[list[pytest.TestReport]] = pytest.StashKey()
 _LEAKS: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey()
+_OF_ATTEMPT: tuple[pytest.StashKey[Any], ...] = (_CALL, _LEAKS)
 _FOLDING: pytest.StashKey[bool] = pytest.StashKey()
 _NEW = Decision("new")
 _NO_LEAKS: Sequence[dict[str, Any]] = ()
@@ -128,10 +129,9 @@ class Verdicts:
                 del item.stash[_LEAKS]
             return report
         if call.when == "setup":
-            if _CALL in item.stash:
-                del item.stash[_CALL]
-            if _LEAKS in item.stash:
-                del item.stash[_LEAKS]
+            for of_last_attempt in _OF_ATTEMPT:
+                if of_last_attempt in item.stash:
+                    del item.stash[of_last_attempt]
         elif call.when == "call":
             item.stash[_CALL] = _CallReport(report, is_clean=call.excinfo is None)
         else:

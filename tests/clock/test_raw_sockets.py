@@ -364,3 +364,25 @@ def test_a_signal_ends_an_application_on_virtual_time() -> None:
     number, clock = run_virtual(lambda: run_application(start), budgets=PATIENT)
     assert number is signal.SIGTERM
     assert clock.time() == 3600
+
+
+class Wrapped:
+    """What a library hands to the loop instead of a socket: it does the same, and is none."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+
+def test_what_only_looks_like_a_socket_is_read_from() -> None:
+    async def main() -> bytes:
+        with pair() as (ours, its):
+            wrapped: Any = Wrapped(ours)
+            reading = asyncio.create_task(asyncio.get_running_loop().sock_recv(wrapped, 1))
+            await asyncio.sleep(0)
+            its.send(b"x")
+            return await reading
+
+    assert run_virtual(main)[0] == b"x"

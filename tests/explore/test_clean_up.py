@@ -251,3 +251,13 @@ def test_a_thread_that_does_not_end_in_time_is_waited_for_with_the_loop_running(
     timer = threading.Timer(0.05, may_end.set)
     assert explore(scenario, schedules=0).failure is None
     assert shutdowns[:2] == ["at once", "asyncio's"]
+
+
+def test_a_pool_at_work_has_not_come_to_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clean_up, "_LOOKS", 1)
+    may_end = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        job = pool.submit(may_end.wait, 30)
+        assert not clean_up._come_to_rest(list(pool._threads))
+        may_end.set()
+        assert job.result()

@@ -98,6 +98,35 @@ def test_tests_that_say_something_else_do_not_share(project: Any) -> None:
     assert "OPTIONS 3 for 4" in result.outlines
 
 
+def test_a_guard_stands_once_however_often_a_test_is_tried(project: Any) -> None:
+    project.file(
+        "conftest.py",
+        """
+    from _pytest.runner import runtestprotocol
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(item, nextitem):
+        for is_last in (False, True):
+            item._initrequest()
+            runtestprotocol(item, nextitem=nextitem, log=is_last)
+            print("\\nGUARDS", item.fixturenames.count("_uno_guard"))
+        return True
+    """,
+    )
+    result = project.run(
+        """
+    @pytest.fixture(scope="module")
+    async def shared(): return 1
+
+    @pytest.mark.uno_async
+    async def test_shares(shared): await asyncio.sleep(3)
+    """,
+        "-s",
+    )
+    assert project.outcomes(result) == {"passed": 1}
+    assert result.outlines.count("GUARDS 1") == 2
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="each loop makes its own there")
 def test_loops_hand_on_the_sockets_that_wake_them(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     lent: list[tuple[socket.socket, socket.socket]] = []

@@ -72,6 +72,21 @@ def test_false_turns_it_off(project: Any) -> None:
     assert project.outcomes(result) == {"passed": 3}
 
 
+def test_false_on_a_test_that_nobody_else_runs_leaves_it_to_pytest(project: Any) -> None:
+    result = project.run(
+        """
+    pytestmark = pytest.mark.uno_async
+
+    @pytest.mark.uno_async(False)
+    async def test_off(): ...
+
+    async def test_on(uno_manager): ...
+    """
+    )
+    assert project.outcomes(result) == {"passed": 1, "failed": 1}
+    result.stdout.fnmatch_lines(["*async def functions are not natively supported*"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
