@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_uno.clock.selector import Events
+from pytest_uno.explore.intake_loop import _name_of
 from pytest_uno.explore.run import Outcome, Surroundings, run_schedule
 from pytest_uno.explore.schedule_loop import ScheduleLoop
 from pytest_uno.explore.tokens import parse_token
@@ -126,3 +127,10 @@ def test_what_is_brought_is_not_on_offer_again(serve: Serve, token: str) -> None
     outcome = run_schedule(main, parsed.strategy(), parsed.settings, Surroundings(opened=server.attach))
     assert outcome.error is None
     assert outcome.decisions == []  # there is one thing at a time
+
+
+def test_a_server_that_is_closed_has_no_address() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert _name_of(server) == server.getsockname()
+    assert _name_of(server) is None
+    assert _name_of(None) is None

@@ -7,12 +7,15 @@ import inspect
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import anyio.from_thread
 import pytest
 
 from pytest_uno.clock import VirtualEventLoop
+from pytest_uno.leaks.detection import LeakDetection
+from pytest_uno.leaks.loops.event_loops import EventLoops
 from pytest_uno.leaks.owners import Owner
 from tests.leaks.examples import LineOf, Test, listed_in, nothing, on_both_loops
 
@@ -331,3 +334,24 @@ def test_a_patched_method_looks_as_before(bench: Any, name: str) -> None:
     patched = shape()
     bench.detection.remove()
     assert patched == shape()
+
+
+def test_a_thread_that_is_about_to_run_a_loop_is_at_work() -> None:
+    detection = LeakDetection(root=Path(__file__).parents[3])
+    detector = next(each for each in detection._further if isinstance(each, EventLoops))
+    loop = asyncio.SelectorEventLoop()
+    begun, may_end = threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        may_end.wait(30)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert begun.wait(30)
+    detector._threads[loop] = thread
+    assert detector._is_at_work(loop)
+    may_end.set()
+    thread.join()
+    assert not detector._is_at_work(loop)
+    loop.close()
