@@ -28,9 +28,8 @@ _ASYNC = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 def is_async_function(func: Any) -> bool:
     """Tell whether a fixture's or test's function is a coroutine or async generator function."""
-    if (
-        type(func) is types.FunctionType and not func.__dict__
-    ):  # nobody has marked it: its flags are all there is
+    if type(func) is types.FunctionType and not func.__dict__:
+        # Nobody has marked it: its flags are all there is.
         return bool(func.__code__.co_flags & _ASYNC)
     return inspect.iscoroutinefunction(func) or inspect.isasyncgenfunction(func)
 

@@ -105,9 +105,8 @@ class LeakDetection:
         self._off_loops = (self._resources, *(each for each in self._further if not each.on_loops))
         self._holders: dict[Owner, list[object]] = {}
         self._has_ended_fixtures = self._has_new_holders = self._has_unjudged = False
-        self._is_after_others = (
-            True  # than tests that were judged: code of wider fixtures, of tests that are not
-        )
+        # Code has run that was not that of a test that is judged: of wider fixtures, of tests that are not.
+        self._is_after_others = True
 
     def install(self) -> None:
         """Put the process-wide hooks in; does nothing if they are in."""
